@@ -1,0 +1,55 @@
+# Two commands do it all: `make run` and `make test`.
+
+# What the tests need beside Rust: real games, and programs that tests and benches drive.
+GAMES = openttd openttd-opengfx freeciv-server minetest-server teeworlds-server redeclipse-server
+TOOLS = faketime gcc g++ libc6-dev procps python3 util-linux
+PEERS = runit s6
+
+# Debian keeps games out of the path of root.
+export PATH := $(PATH):/usr/games:/usr/sbin
+export CARGO_TERM_COLOR ?= never
+
+.PHONY: run build test deps fmt clippy tests docs fuzz bench clean
+
+run: build
+	exec target/release/longhouse serve $(ARGS)
+
+build:
+	cargo build --release --locked
+
+test: deps fmt clippy tests docs fuzz
+
+# As root: installs what is missing. Otherwise: names what is missing, and the tests that need it say so.
+deps:
+	@missing=$$(for p in $(GAMES) $(TOOLS); do \
+		dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ]; then \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; \
+	else \
+		echo "missing Debian packages (tests that need them are skipped, loudly):" $$missing; \
+		echo "hint: sudo apt-get install --no-install-recommends" $$missing; \
+	fi
+
+fmt:
+	cargo fmt --check
+
+clippy:
+	cargo clippy --locked --all-targets -- -D warnings
+
+tests:
+	cargo test --locked
+
+docs:
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+# The fuzz targets keep up with the code; to run one: cargo +nightly fuzz run keeper_wire
+fuzz:
+	RUSTFLAGS="--cfg fuzzing" cargo check --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz
+
+# Compares with runit and s6 in the same run, where they are installed ($(PEERS)).
+bench:
+	cargo bench --locked --bench supervision
+
+clean:
+	cargo clean

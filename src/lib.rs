@@ -1,0 +1,4 @@
+//! Longhouse: a game night in one box.
+
+pub mod clock;
+pub mod config;
