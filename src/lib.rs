@@ -1,5 +1,6 @@
 //! Longhouse: a game night in one box.
 
+pub mod accounts;
 pub mod audit;
 pub mod clock;
 pub mod config;

@@ -1,0 +1,213 @@
+//! Argon2id over the SHA-1 of a password: computing it off the runtime's threads, and remembering
+//! for a while what was right.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use argon2::{
+    Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
+    password_hash::{PasswordHash, SaltString},
+};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{
+    AccountId, AccountsError,
+    records::Credential,
+    secret::{Digest, Hashed, random},
+};
+
+/// KiB per computation.
+const MEMORY: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+/// Computations at once: they may take this much of the machine, and no more.
+const AT_ONCE: usize = 2;
+/// How long somebody waits for their turn.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a right password is remembered.
+const REMEMBER: Duration = Duration::from_secs(300);
+/// How many are remembered.
+const REMEMBERED: usize = 1024;
+
+/// Computes and remembers.
+pub(super) struct Vault {
+    boot: [u8; 32],
+    turns: Arc<Semaphore>,
+    patience: Duration,
+    /// Until when each is good. Locked for one look or insertion.
+    right: Mutex<HashMap<Digest, Instant>>,
+    /// What strangers' passwords are held against, so that they take as long.
+    nobody: Credential,
+}
+
+/// One's turn to compute.
+pub(super) struct Turn {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Vault {
+    pub(super) fn new() -> Self {
+        let bytes = |bytes: &[u8]| data_encoding::BASE64_NOPAD.encode(bytes);
+        let (salt, hash) = (bytes(&random::<16>()), bytes(&random::<32>()));
+        Self {
+            boot: random(),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            patience: PATIENCE,
+            right: Mutex::default(),
+            nobody: Credential(format!(
+                "$argon2id$v=19$m={MEMORY},t={PASSES},p={LANES}${salt}${hash}"
+            )),
+        }
+    }
+
+    /// Whether this very password was right for this very credential a short while ago. A new
+    /// credential is another key, so that nothing has to be dropped when one changes.
+    pub(super) fn remembers(
+        &self,
+        now: Instant,
+        account: AccountId,
+        given: &Hashed,
+        stored: &Credential,
+    ) -> bool {
+        let key = self.key(account, given, stored);
+        let right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
+        right.get(&key).is_some_and(|until| now < *until)
+    }
+
+    pub(super) fn remember(
+        &self,
+        now: Instant,
+        account: AccountId,
+        given: &Hashed,
+        stored: &Credential,
+    ) {
+        let key = self.key(account, given, stored);
+        let mut right = self.right.lock().unwrap_or_else(PoisonError::into_inner);
+        if right.len() >= REMEMBERED {
+            right.retain(|_, until| now < *until);
+        }
+        if right.len() >= REMEMBERED {
+            let soonest = right.iter().min_by_key(|(_, until)| **until);
+            let soonest = soonest.map(|(key, _)| *key);
+            soonest.map(|key| right.remove(&key));
+        }
+        right.insert(key, now + REMEMBER);
+    }
+
+    fn key(&self, account: AccountId, given: &Hashed, stored: &Credential) -> Digest {
+        let hash = Sha256::new()
+            .chain_update(self.boot)
+            .chain_update(account.key())
+            .chain_update(&given.0)
+            .chain_update(&stored.0);
+        Digest(hash.finalize().into())
+    }
+
+    /// Waits for a turn, but not for ever.
+    pub(super) async fn turn(&self) -> Result<Turn, AccountsError> {
+        let turn = tokio::time::timeout(self.patience, Arc::clone(&self.turns).acquire_owned());
+        match turn.await {
+            Ok(permit) => Ok(Turn {
+                _permit: permit.expect("never closed"),
+            }),
+            Err(_) => Err(AccountsError::Busy),
+        }
+    }
+
+    /// Whether `given` is the password of `stored`. Without one it takes as long and is not.
+    pub(super) async fn verify(
+        &self,
+        turn: Turn,
+        given: Hashed,
+        stored: Option<Credential>,
+    ) -> bool {
+        let exists = stored.is_some();
+        let stored = stored.unwrap_or_else(|| self.nobody.clone());
+        let verify = move || {
+            let fits = PasswordHash::new(&stored.0)
+                .is_ok_and(|hash| argon2().verify_password(given.0.as_bytes(), &hash).is_ok());
+            drop(turn);
+            fits
+        };
+        // A failed join is the runtime going down: nobody comes in then.
+        tokio::task::spawn_blocking(verify).await.unwrap_or(false) && exists
+    }
+
+    /// The credential to store for a new password.
+    pub(super) async fn hash(&self, given: Hashed) -> Result<Credential, AccountsError> {
+        let turn = self.turn().await?;
+        let hash = move || {
+            let salt = SaltString::encode_b64(&random::<16>()).expect("16 bytes are a salt");
+            let hash = argon2()
+                .hash_password(given.0.as_bytes(), &salt)
+                .expect("the parameters are constants within their ranges");
+            drop(turn);
+            Credential(hash.to_string())
+        };
+        let hashed = tokio::task::spawn_blocking(hash).await;
+        hashed.map_err(|_| AccountsError::Busy)
+    }
+}
+
+fn argon2() -> Argon2<'static> {
+    let params = Params::new(MEMORY, PASSES, LANES, None).expect("constants within their ranges");
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::Secret;
+
+    #[tokio::test]
+    async fn a_password_fits_its_own_credential_only() {
+        let vault = Vault::new();
+        let [right, wrong] = ["correct horse", "battery staple"].map(|p| Secret::new(p).hashed());
+        let stored = vault.hash(right.clone()).await.unwrap();
+        assert!(stored.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        let check = async |given: &Hashed, stored: Option<&Credential>| {
+            let turn = vault.turn().await.unwrap();
+            vault.verify(turn, given.clone(), stored.cloned()).await
+        };
+        assert!(check(&right, Some(&stored)).await);
+        assert!(!check(&wrong, Some(&stored)).await);
+        assert!(!check(&right, None).await);
+        assert!(!check(&right, Some(&Credential("junk".into()))).await);
+        assert!(PasswordHash::new(&vault.nobody.0).is_ok_and(|hash| hash.hash.is_some()));
+    }
+
+    #[tokio::test]
+    async fn a_third_at_once_waits_and_then_is_told_to_come_back() {
+        let vault = Vault {
+            patience: Duration::ZERO,
+            ..Vault::new()
+        };
+        let first = vault.turn().await.unwrap();
+        let _second = vault.turn().await.unwrap();
+        assert!(matches!(vault.turn().await, Err(AccountsError::Busy)));
+        drop(first);
+        assert!(vault.turn().await.is_ok());
+    }
+
+    #[test]
+    fn what_was_right_is_remembered_for_a_while_and_within_bounds() {
+        let (vault, now) = (Vault::new(), Instant::now());
+        let given = Secret::new("correct horse").hashed();
+        let [old, new] = ["old", "new"].map(|c| Credential(c.into()));
+        vault.remember(now, AccountId(1), &given, &old);
+        assert!(vault.remembers(now, AccountId(1), &given, &old));
+        assert!(!vault.remembers(now, AccountId(2), &given, &old));
+        assert!(!vault.remembers(now, AccountId(1), &given, &new));
+        assert!(!vault.remembers(now + REMEMBER, AccountId(1), &given, &old));
+        for id in 0..2 * REMEMBERED as u64 {
+            vault.remember(now + Duration::from_millis(id), AccountId(id), &given, &old);
+        }
+        assert_eq!(vault.right.lock().unwrap().len(), REMEMBERED);
+        let last = AccountId(2 * REMEMBERED as u64 - 1);
+        assert!(vault.remembers(now, last, &given, &old));
+    }
+}
