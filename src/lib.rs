@@ -4,4 +4,5 @@ pub mod accounts;
 pub mod audit;
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod store;
