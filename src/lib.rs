@@ -5,4 +5,5 @@ pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod console;
+pub mod sandbox;
 pub mod store;

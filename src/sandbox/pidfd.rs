@@ -1,0 +1,94 @@
+//! A descriptor for a process: unlike its number, it never comes to mean another one.
+#![expect(
+    unsafe_code,
+    reason = "pidfd_open and pidfd_send_signal have no wrapper in nix"
+)]
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// One process, alive or dead, for as long as this is held.
+#[derive(Debug)]
+pub struct PidFd(OwnedFd);
+
+impl PidFd {
+    /// The process that has number `pid` now.
+    pub fn open(pid: u32) -> io::Result<Self> {
+        let pid = libc::pid_t::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
+        // SAFETY: plain numbers in; on success a new descriptor that nobody else owns.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the kernel has just made this descriptor for us; descriptors fit an i32.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
+    }
+
+    /// Sends a signal, by number. An ended process is no error: there is nobody left to disobey.
+    pub fn signal(&self, number: i32) -> io::Result<()> {
+        // SAFETY: plain numbers and a null `siginfo`, which means "as kill(2) does".
+        let sent = unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                self.0.as_raw_fd(),
+                number,
+                std::ptr::null::<libc::siginfo_t>(),
+                0,
+            )
+        };
+        match sent {
+            0 => Ok(()),
+            _ => match io::Error::last_os_error() {
+                gone if gone.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+                error => Err(error),
+            },
+        }
+    }
+
+    /// Waits until the process has ended, at most until `deadline`; whether it has.
+    pub fn ended_by(&self, deadline: Instant) -> bool {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // Rounded up, so that the last millisecond is slept and not spun.
+            let timeout = PollTimeout::try_from(left + Duration::from_micros(999))
+                .unwrap_or(PollTimeout::MAX);
+            match poll(
+                &mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)],
+                timeout,
+            ) {
+                Ok(0) if left.is_zero() => return false,
+                Ok(0) | Err(nix::errno::Errno::EINTR) => {}
+                Ok(_) => return true,
+                Err(_) => return false,
+            }
+        }
+    }
+}
+
+impl AsFd for PidFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn a_killed_process_is_seen_to_end_and_takes_no_more_signals() {
+        let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let fd = PidFd::open(child.id()).unwrap();
+        assert!(!fd.ended_by(Instant::now()));
+        fd.signal(libc::SIGKILL).unwrap();
+        assert!(fd.ended_by(Instant::now() + Duration::from_secs(10)));
+        child.wait().unwrap();
+        fd.signal(libc::SIGKILL).unwrap();
+    }
+}

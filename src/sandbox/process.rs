@@ -1,0 +1,109 @@
+//! What a small supervisor does to itself once, and the deaths that it collects.
+#![expect(
+    unsafe_code,
+    reason = "close_range, mallopt, and a waitpid that knows real-time signals are not in nix"
+)]
+
+use std::{fmt, io};
+
+use nix::{
+    sys::{prctl, signal::Signal},
+    unistd,
+};
+
+/// Makes this process stand alone: a session of its own, no descriptors but the first three, every orphan below it its own child.
+pub fn stand_alone() -> io::Result<()> {
+    // SAFETY: only closes descriptors that this process inherited; called before it has opened any.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
+    match unistd::setsid() {
+        Ok(_) | Err(nix::errno::Errno::EPERM) => {} // EPERM: it leads its own group already
+        Err(error) => return Err(error.into()),
+    }
+    prctl::set_child_subreaper(true)?;
+    Ok(())
+}
+
+/// Tells the allocator that small matters more than fast: one arena, freed buffers go back at once.
+pub fn stay_small() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: only sets parameters of the allocator.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 10);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 64 << 10);
+    }
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// With this exit code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+impl Ended {
+    /// Exit code 0.
+    pub fn clean(self) -> bool {
+        self == Self::Code(0)
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(number) => match Signal::try_from(number) {
+                Ok(signal) => write!(f, "signal {number} ({})", signal.as_str()),
+                Err(_) => write!(f, "signal {number}"),
+            },
+        }
+    }
+}
+
+/// One look at this process's children.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reaped {
+    /// This one has ended, and its number is free again.
+    Ended(u32, Ended),
+    /// All that there are live.
+    Alive,
+    /// There are none.
+    Childless,
+}
+
+/// Collects one ended child, whichever it is, without waiting.
+pub fn reap() -> io::Result<Reaped> {
+    let mut status = 0;
+    // SAFETY: `status` is ours and outlives the call.
+    match unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) } {
+        0 => Ok(Reaped::Alive),
+        -1 => match io::Error::last_os_error() {
+            none if none.raw_os_error() == Some(libc::ECHILD) => Ok(Reaped::Childless),
+            error => Err(error),
+        },
+        pid => Ok(Reaped::Ended(
+            pid.unsigned_abs(),
+            match libc::WIFSIGNALED(status) {
+                true => Ended::Signal(libc::WTERMSIG(status)),
+                false => Ended::Code(libc::WEXITSTATUS(status)),
+            },
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_read_as_people_say_them() {
+        assert_eq!(Ended::Code(1).to_string(), "exit code 1");
+        assert_eq!(
+            Ended::Signal(libc::SIGSEGV).to_string(),
+            "signal 11 (SIGSEGV)"
+        );
+        assert_eq!(Ended::Signal(40).to_string(), "signal 40");
+    }
+}
