@@ -5,5 +5,8 @@ pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod console;
+pub mod hosting;
+pub mod keeper;
 pub mod sandbox;
 pub mod store;
+pub mod worker;

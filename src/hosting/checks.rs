@@ -1,0 +1,306 @@
+//! What must hold between the parts of a definition. Finds all that does not; changes nothing.
+
+use std::{path::Path, str::FromStr};
+
+use nix::sys::signal::Signal;
+
+use super::Limits;
+use super::definition::{Arg, Checker, Definition, Install, MAX_ITEMS, NAME, is_name};
+use super::settings::{printable, relative};
+use super::template::{Escape, Slot, Template};
+
+impl Definition {
+    pub(super) fn check(&self, to: &mut Checker<'_>) {
+        for (key, text, max) in [
+            ("title", &self.title, 64),
+            ("description", &self.description, 256),
+        ] {
+            if text.trim().is_empty() {
+                to.fault(key, "must not be empty");
+            } else if let Err(why) = printable(text, max) {
+                to.fault(key, why);
+            }
+        }
+        let version = |text: &String| {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
+            (1..=64).contains(&text.len())
+                && text.chars().all(allowed)
+                && !text.starts_with(['.', '-'])
+        };
+        if self.versions.is_empty()
+            || self.versions.len() > MAX_ITEMS
+            || !self.versions.iter().all(version)
+        {
+            to.fault(
+                "versions",
+                "must be 1 to 64 of letters, digits and . _ + -, the default first",
+            );
+        }
+        self.check_ports(to);
+        self.check_install(to);
+        self.check_run(to);
+        self.check_files(to);
+        self.check_ready_and_stop(to);
+        if !(1..=1000).contains(&self.restart.limit) {
+            to.fault("restart.limit", "must be from 1 to 1000");
+        }
+        if let Err((field, why)) = self.limits.check() {
+            to.fault(format!("limits.{field}"), why);
+        }
+    }
+
+    fn check_ports(&self, to: &mut Checker<'_>) {
+        for (n, port) in self.ports.iter().enumerate() {
+            let key = format!("ports[{n}]");
+            if !is_name(&port.name) {
+                to.fault(format!("{key}.name"), NAME);
+            }
+            if self.ports[..n].iter().any(|other| other.name == port.name) {
+                to.fault(
+                    format!("{key}.name"),
+                    format!("`{}` is there twice", port.name),
+                );
+            }
+            if !port.tcp && !port.udp {
+                to.fault(&key, "needs `tcp = true` or `udp = true`");
+            }
+            if let Some(offset) = port.offset {
+                let twice = self.ports[..n]
+                    .iter()
+                    .any(|other| other.offset == Some(offset));
+                if n == 0 || twice || !(1..=99).contains(&offset) {
+                    to.fault(
+                        format!("{key}.offset"),
+                        "must be from 1 to 99 above the first port, once each, and not on the first",
+                    );
+                }
+            }
+        }
+    }
+
+    fn check_install(&self, to: &mut Checker<'_>) {
+        match &self.install {
+            Install::Debian { packages, requires } => {
+                let package = |text: &String| {
+                    !text.is_empty()
+                        && text
+                            .chars()
+                            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+                };
+                if packages.is_empty()
+                    || packages.len() > MAX_ITEMS
+                    || !packages.iter().all(package)
+                {
+                    to.fault("install.packages", "must be names of Debian packages");
+                }
+                if requires.is_empty() || !requires.iter().all(|path| Path::new(path).is_absolute())
+                {
+                    to.fault(
+                        "install.requires",
+                        "must be absolute paths that those packages bring",
+                    );
+                }
+            }
+            Install::Dir { path } | Install::Archive { path } => {
+                if !path.head().starts_with('/') {
+                    to.fault("install.path", "must be an absolute path");
+                }
+                if let Some(slot) = path.slots().find(|slot| **slot != Slot::Version) {
+                    to.fault("install.path", format!("may hold {{version}}, not {slot}"));
+                }
+            }
+            Install::Steamcmd { app } => {
+                if *app == 0 {
+                    to.fault("install.app", "must be the number of a Steam application");
+                }
+            }
+        }
+    }
+
+    fn check_run(&self, to: &mut Checker<'_>) {
+        let run = &self.run;
+        if run.argv.len() > MAX_ITEMS {
+            to.fault("run.argv", format!("must be at most {MAX_ITEMS}"));
+        }
+        match run.argv.first() {
+            Some(Arg::One(script)) if run.shell => {
+                if script.slots().next().is_some() {
+                    to.fault(
+                        "run.argv[0]",
+                        "a shell script holds no placeholders: pass them as arguments, and read $1",
+                    );
+                }
+            }
+            Some(Arg::One(program)) => {
+                let own = program.slots().next() == Some(&Slot::Dir) && program.head().is_empty();
+                if !own && !program.head().starts_with('/') {
+                    to.fault(
+                        "run.argv[0]",
+                        "must be an absolute path, or begin with {dir}/",
+                    );
+                }
+            }
+            _ => to.fault("run.argv", "must begin with the program"),
+        }
+        for (n, arg) in run.argv.iter().enumerate() {
+            let (Arg::One(_) | Arg::Group(_)) = arg;
+            for template in arg.templates() {
+                self.check_slots(to, &format!("run.argv[{n}]"), template);
+            }
+        }
+        if !run.cwd.is_empty()
+            && let Err(why) = relative(&run.cwd)
+        {
+            to.fault("run.cwd", why);
+        }
+        if run.env.len() > MAX_ITEMS {
+            to.fault("run.env", format!("must be at most {MAX_ITEMS}"));
+        }
+        for (name, value) in &run.env {
+            let key = format!("run.env.{name}");
+            let fine =
+                !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            if !fine || name.starts_with("LONGHOUSE_") || name == "HOME" {
+                to.fault(
+                    &key,
+                    "must be letters, digits and _; HOME and LONGHOUSE_ are set by the box",
+                );
+            }
+            self.check_slots(to, &key, value);
+        }
+    }
+
+    fn check_files(&self, to: &mut Checker<'_>) {
+        for (n, file) in self.files.iter().enumerate() {
+            let key = format!("files[{n}]");
+            if let Err(why) = relative(&file.path) {
+                to.fault(format!("{key}.path"), why);
+            }
+            if file.write.is_some() != file.set.is_empty() {
+                to.fault(&key, "needs either `write` or `set`");
+            }
+            if let Some(template) = &file.write {
+                self.check_slots(to, &format!("{key}.write"), template);
+            }
+            for (section, keys) in &file.set {
+                let odd = |text: &str, marks: &[char]| {
+                    text.contains(marks) || printable(text, 64).is_err()
+                };
+                if odd(section, &[']']) {
+                    to.fault(format!("{key}.set"), format!("`{section}` is no section"));
+                }
+                for (name, value) in keys {
+                    if name.trim() != name || name.is_empty() || odd(name, &['=', '[', ';', '#']) {
+                        to.fault(
+                            format!("{key}.set.{section}"),
+                            format!("`{name}` is no key"),
+                        );
+                    }
+                    self.check_slots(to, &format!("{key}.set.{section}.{name}"), value);
+                }
+            }
+        }
+    }
+
+    fn check_ready_and_stop(&self, to: &mut Checker<'_>) {
+        if self.ready.line.is_some() && self.ready.tcp.is_some() {
+            to.fault("ready", "has either `line` or `tcp`");
+        }
+        if self
+            .ready
+            .line
+            .as_ref()
+            .is_some_and(|line| line.is_empty() || line.len() > 1024)
+        {
+            to.fault("ready.line", "must be 1 to 1024 bytes");
+        }
+        let tcp = |name: &String| self.ports.iter().any(|port| port.tcp && port.name == *name);
+        if self.ready.tcp.as_ref().is_some_and(|name| !tcp(name)) {
+            to.fault("ready.tcp", "must be the name of a TCP port in [[ports]]");
+        }
+        let stop = &self.stop;
+        let ways = [
+            stop.console.is_some(),
+            stop.signal.is_some(),
+            stop.tcp.is_some(),
+        ];
+        if ways.into_iter().filter(|&way| way).count() != 1 {
+            to.fault("stop", "needs one of `console`, `signal` and `tcp`");
+        }
+        if stop
+            .signal
+            .as_ref()
+            .is_some_and(|name| Signal::from_str(name).is_err())
+        {
+            to.fault("stop.signal", "must be a signal's name, like SIGTERM");
+        }
+        for line in stop.console.iter().flatten() {
+            if line
+                .fill(Escape::None, |_| String::new())
+                .contains(['\n', '\r'])
+            {
+                to.fault("stop.console", "must be a list of single lines");
+            }
+            self.check_slots(to, "stop.console", line);
+        }
+        if let Some(script) = &stop.tcp {
+            if !tcp(&script.port) {
+                to.fault(
+                    "stop.tcp.port",
+                    "must be the name of a TCP port in [[ports]]",
+                );
+            }
+            if script.script.is_empty() || script.script.len() > MAX_ITEMS {
+                to.fault(
+                    "stop.tcp.script",
+                    "must be pairs: what to wait for, the line to send",
+                );
+            }
+            for (_, line) in &script.script {
+                if line
+                    .fill(Escape::None, |_| String::new())
+                    .contains(['\n', '\r'])
+                {
+                    to.fault("stop.tcp.script", "must send single lines");
+                }
+                self.check_slots(to, "stop.tcp.script", line);
+            }
+        }
+    }
+
+    fn check_slots(&self, to: &mut Checker<'_>, key: &str, template: &Template) {
+        for slot in template.slots() {
+            let known = match slot {
+                Slot::Port(name) => self.ports.iter().any(|port| port.name == *name),
+                Slot::Setting(name) => self.settings.contains_key(name),
+                Slot::Dir | Slot::Title | Slot::Name | Slot::Version | Slot::Secret => true,
+            };
+            if !known {
+                to.fault(key, format!("{slot} is not declared"));
+            }
+        }
+    }
+}
+
+impl Limits {
+    /// Refuses what no game could live with: the field, and what would be right.
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
+        const MIB: u64 = 1 << 20;
+        let within = |value: Option<u64>, first: u64, last: u64| {
+            value.is_none_or(|value| (first..=last).contains(&value))
+        };
+        if !within(self.memory, 4 * MIB, 1 << 50) {
+            return Err(("memory", "must be bytes, at least 4 MiB (4194304)".into()));
+        }
+        if !within(self.cpu_percent.map(u64::from), 1, 100_000) {
+            return Err((
+                "cpu_percent",
+                "must be from 1 to 100000; 100 is one processor".into(),
+            ));
+        }
+        if !within(self.pids.map(u64::from), 1, 1 << 22) {
+            return Err(("pids", "must be from 1 to 4194304".into()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,46 @@
+//! Servers as they should be: game definitions, ports, the lifecycle, and the service that every door asks.
+//!
+//! Owns the table `server` and all decisions about servers. Refuses to know how anything is done on a box: that is
+//! the worker's. Answers seeds 000 (MyOTTD: names, classes, ports, versions) and 003 (manman: games by install method).
+//!
+//! ```text
+//!  doors ──► Hosting (handle: rights, audit) ──► service (one task) ──► scribe: one transaction for all that wait
+//!                                                  │  ▲                    │
+//!                                   lifecycle::step│  └──── durable ◄──────┘
+//!                                                  ▼
+//!                               effects: one task each ──► worker ──► keeper, folders
+//!                                                  ▲                    │
+//!                                                  └── launched, lost, swept, moved, status ◄──
+//! ```
+//!
+//! Only what should be is stored; what is comes from keepers, anew after each start of the daemon. A wish is durable
+//! before it is answered and before it is acted upon. One server's slowness delays no other: the owning task never
+//! waits for anything but its next input.
+
+mod checks;
+pub(crate) mod definition;
+mod error;
+mod handle;
+mod library;
+mod lifecycle;
+pub(crate) mod ports;
+pub(crate) mod records;
+mod scribe;
+mod service;
+pub(crate) mod settings;
+mod state;
+pub(crate) mod template;
+mod view;
+mod wishes;
+
+use std::time::Duration;
+
+pub use definition::Fault;
+pub use error::HostingError;
+pub use handle::{Hosting, Settings, catalog, check, open};
+pub use view::{
+    Create, Desired, Event, Exit, Game, Limits, News, Patch, Port, Restart, State, View,
+};
+
+/// How long the recycle bin keeps a deleted server's folder, unless configured.
+pub const RECYCLE: Duration = Duration::from_secs(7 * 24 * 3600);
