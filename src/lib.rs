@@ -2,9 +2,11 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod console;
+pub mod daemon;
 pub mod hosting;
 pub mod http;
 pub mod keeper;

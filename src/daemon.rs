@@ -1,0 +1,413 @@
+//! Where the box is put together: lock, open, build, bind, run, drain. The only file that knows every part.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Write as _},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use nix::{
+    ifaddrs::getifaddrs,
+    net::if_::InterfaceFlags,
+    sys::resource::{Resource, getrlimit, setrlimit},
+};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+use warp::Filter as _;
+
+use crate::{
+    accounts::{self, Accounts},
+    audit::{self, Audit},
+    config::Config,
+    hosting::{self, Hosting},
+    http::{self, Limits},
+    panel::{self, Doors, Finding},
+    sandbox,
+    store::{Catalog, LockError, StateLock, Store},
+    telemetry::{self, Metrics, http::Readiness},
+};
+
+/// How long parts may take to stop. Games are not among them: they go on.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Threads for what blocks: files of servers, launches, passwords. More would only wait for the same disk.
+const BLOCKING: usize = 64;
+
+/// Every table of the box, for backup, restore and check.
+pub fn catalog() -> Catalog {
+    hosting::catalog(accounts::tables(audit::tables(Catalog::new())))
+}
+
+/// What is wrong with the game definitions, shipped and in `data`: a sentence each.
+pub(crate) fn definition_faults(data: Option<&Path>) -> Vec<String> {
+    let faults = hosting::check(data);
+    faults.iter().map(ToString::to_string).collect()
+}
+
+/// Serves until SIGTERM or SIGINT. Blocking; builds its own runtime. Fails when the box cannot start, or a part of it ends early.
+pub fn run(mut config: Config) -> anyhow::Result<()> {
+    telemetry::init()?;
+    abort_on_panic();
+    raise_descriptors();
+    for note in &config.notes {
+        tracing::warn!("{note}");
+    }
+    let lock = take(&config.state)?;
+    // Games are told absolute paths, and outlive the folder that we were started in.
+    config.state = config
+        .state
+        .canonicalize()
+        .with_context(|| format!("cannot find {} any more", config.state.display()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING)
+        .enable_all()
+        .build()?;
+    let served = runtime.block_on(async { House::build(config).await?.serve().await });
+    runtime.shutdown_timeout(DRAIN);
+    drop(lock); // only when nothing of ours can touch the folder any more
+    served
+}
+
+/// Who kills a daemon and starts the next at once may be quicker than the kernel's tidying up.
+fn take(state: &Path) -> Result<StateLock, LockError> {
+    let patience = std::time::Instant::now() + Duration::from_secs(1);
+    loop {
+        match StateLock::take(state) {
+            Err(LockError::Taken { .. }) if std::time::Instant::now() < patience => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            taken => return taken,
+        }
+    }
+}
+
+/// Panic means bug: it is logged with version and backtrace, and ends the process. Games live on with their keepers.
+fn abort_on_panic() {
+    std::panic::set_hook(Box::new(|panic| {
+        let trace = std::backtrace::Backtrace::force_capture();
+        tracing::error!(version = env!("CARGO_PKG_VERSION"), %panic, %trace, "bug: the daemon aborts; games go on");
+        std::process::abort();
+    }));
+}
+
+/// A thousand keepers are a thousand sockets: as many descriptors as the system grants.
+fn raise_descriptors() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+}
+
+/// The box, bound to every port and serving nothing yet: a table of contents.
+struct House {
+    config: Config,
+    store: Store,
+    accounts: Accounts,
+    audit: Audit,
+    hosting: Hosting,
+    metrics: Metrics,
+    http: TcpListener,
+    admin: TcpListener,
+    control: UnixListener,
+    endpoints: BTreeMap<String, String>,
+    parts: JoinSet<&'static str>,
+    stop: CancellationToken,
+}
+
+impl House {
+    /// Binds everything first, so that a taken port fails before any work starts.
+    async fn build(config: Config) -> anyhow::Result<Self> {
+        let http = listen(config.http_listen, "http.listen").await?;
+        let admin = listen(config.admin_listen, "admin.listen").await?;
+        let control = listen_locally(&config.state).with_context(|| {
+            format!(
+                "cannot make the control socket in {}",
+                config.state.display()
+            )
+        })?;
+        let endpoints = BTreeMap::from([
+            ("http.listen".into(), http.local_addr()?.to_string()),
+            ("admin.listen".into(), admin.local_addr()?.to_string()),
+        ]);
+
+        let store = Store::open(&config.state)?;
+        let audit = Audit::open(store.clone())?;
+        let accounts = Accounts::open(store.clone(), audit.clone())?;
+        let stop = CancellationToken::new();
+        let mut parts = JoinSet::new();
+        let (hosting, run) = hosting::open(
+            hosting::Settings {
+                state: config.state.clone(),
+                data: config.data.clone(),
+                ports: config.hosting.ports.first.get()..=config.hosting.ports.last.get(),
+                uids: config.hosting.uids.first.get()..=config.hosting.uids.last.get(),
+                recycle: config.hosting.recycle,
+                history: config.hosting.console,
+                program: std::env::current_exe().context("cannot find my own program")?,
+            },
+            store.clone(),
+            accounts.clone(),
+            audit.clone(),
+        )?;
+        let stopped = stop.clone();
+        parts.spawn(async move {
+            stopped.run_until_cancelled(run).await;
+            "hosting"
+        });
+        Ok(Self {
+            config,
+            store,
+            accounts,
+            audit,
+            hosting,
+            metrics: Metrics::default(),
+            http,
+            admin,
+            control,
+            endpoints,
+            parts,
+            stop,
+        })
+    }
+
+    /// Serves until told to stop, or until any part ends; then all of it ends.
+    async fn serve(self) -> anyhow::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let readiness = Readiness::default();
+        let admin = self.admin_routes(&readiness);
+        let doors = self.doors();
+        let Self {
+            config,
+            accounts,
+            metrics,
+            http,
+            admin: admin_listener,
+            control,
+            endpoints,
+            mut parts,
+            stop,
+            ..
+        } = self;
+
+        let routes = panel::routes(doors).or(panel::pages()).unify().boxed();
+        let limits = Limits::default();
+        for (part, listener, routes) in [
+            ("http", http::Listener::from(http), routes.clone()),
+            ("control", control.into(), routes),
+            ("admin", admin_listener.into(), admin),
+        ] {
+            let serving = http::serve(listener, routes, limits, metrics.clone(), stop.clone());
+            parts.spawn(async move {
+                serving.await;
+                part
+            });
+        }
+
+        publish(&config.state, &endpoints)?;
+        greet(&config, &endpoints, accounts.setup_token().as_deref());
+        sd_notify::notify(&[sd_notify::NotifyState::Ready])
+            .unwrap_or_else(|error| tracing::warn!(%error, "systemd could not be told"));
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), state = %config.state.display(), ?endpoints, "open");
+
+        let ended = tokio::select! {
+            _ = terminate.recv() => None,
+            _ = interrupt.recv() => None,
+            ended = parts.join_next() => ended,
+        };
+        readiness.lacks("box", "shutting down");
+        sd_notify::notify(&[sd_notify::NotifyState::Stopping]).ok(); // said above already if it cannot be told
+        tracing::info!("closing; games go on");
+        stop.cancel();
+        let drained = async { while parts.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            tracing::warn!(grace = ?DRAIN, "some parts did not stop in time");
+        }
+        match ended {
+            None => Ok(()),
+            Some(Ok(part)) => anyhow::bail!("{part} ended early"),
+            Some(Err(error)) => Err(error).context("a part of the box ended early"),
+        }
+    }
+
+    fn doors(&self) -> Doors {
+        let data = self.config.data.clone();
+        let store = self.store.clone();
+        let catalog = Arc::new(catalog());
+        let tables = catalog.clone();
+        Doors {
+            accounts: self.accounts.clone(),
+            audit: self.audit.clone(),
+            hosting: self.hosting.clone(),
+            store: self.store.clone(),
+            catalog,
+            metrics: self.metrics.clone(),
+            started: Instant::now(),
+            endpoints: self.endpoints.clone(),
+            check: Arc::new(move || {
+                let mut faults = definition_faults(data.as_deref());
+                faults.extend(store.check(&tables).iter().map(ToString::to_string));
+                faults
+            }),
+            doctor: Arc::new(findings),
+            rhythm: panel::RHYTHM,
+            stop: self.stop.clone(),
+        }
+    }
+
+    fn admin_routes(
+        &self,
+        readiness: &Readiness,
+    ) -> warp::filters::BoxedFilter<(warp::reply::Response,)> {
+        let (hosting, metrics, started) =
+            (self.hosting.clone(), self.metrics.clone(), Instant::now());
+        let watcher = Accounts::local(0, "box".into());
+        let page = move || {
+            let (hosting, metrics, watcher) = (hosting.clone(), metrics.clone(), watcher.clone());
+            async move {
+                let servers = hosting.list(&watcher).await.unwrap_or_default();
+                metrics.page(started.elapsed(), servers.iter().map(|server| server.state))
+            }
+        };
+        let store = self.store.clone();
+        let works = move || {
+            let store = store.clone();
+            async move {
+                let works = store.works().await;
+                works.map_err(|error| format!("store: {error}"))
+            }
+        };
+        telemetry::http::routes(readiness.clone(), works, page)
+    }
+}
+
+fn findings() -> Vec<Finding> {
+    sandbox::probe::isolation()
+        .into_iter()
+        .map(|isolation| Finding {
+            name: isolation.name.into(),
+            ok: isolation.ok,
+            why: isolation.why,
+            hint: isolation.hint.map(Into::into),
+        })
+        .collect()
+}
+
+async fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::AddrInUse => "; hint: another program has that port: stop it",
+            io::ErrorKind::PermissionDenied => "; hint: ports below 1024 are root's: become root",
+            io::ErrorKind::AddrNotAvailable => "; hint: this box has no such address: take one it has",
+            _ => "",
+        };
+        let or = match hint {
+            "" => "; hint: choose",
+            _ => ", or choose",
+        };
+        anyhow::anyhow!("cannot listen on {address} ({key}): {error}{hint}{or} another with --set {key}=ADDRESS:PORT")
+    })
+}
+
+/// The control socket, for root and the daemon's own user. We hold the state folder's lock, so one that lies there is a dead daemon's.
+fn listen_locally(state: &Path) -> io::Result<UnixListener> {
+    let path = state.join("control.sock");
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // By way of the folder's descriptor: a socket's path is short, a state folder's need not be.
+    let folder = fs::File::open(state)?;
+    let short = format!(
+        "/proc/self/fd/{}/control.sock",
+        std::os::fd::AsRawFd::as_raw_fd(&folder)
+    );
+    let socket = UnixListener::bind(short)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+    Ok(socket)
+}
+
+/// `endpoints.json`: whole or not at all, so that whoever waits for it can read it.
+fn publish(state: &Path, endpoints: &BTreeMap<String, String>) -> anyhow::Result<()> {
+    let (part, whole) = (
+        state.join("endpoints.json.part"),
+        state.join("endpoints.json"),
+    );
+    fs::write(&part, serde_json::to_vec_pretty(endpoints)?)
+        .and_then(|()| fs::rename(&part, &whole))
+        .with_context(|| format!("cannot write {}", whole.display()))
+}
+
+/// What an administrator wants to see first. The set-up link is told here alone, and never logged.
+fn greet(config: &Config, endpoints: &BTreeMap<String, String>, token: Option<&str>) {
+    let base = reachable(&endpoints["http.listen"]);
+    let mut text = format!(
+        "Longhouse {}\n  state    {}\n  http     http://{base}\n  admin    http://{}\n",
+        env!("CARGO_PKG_VERSION"),
+        config.state.display(),
+        endpoints["admin.listen"],
+    );
+    if let Some(token) = token {
+        text += &format!("  set-up   http://{base}/setup?token={token}   (once)\n");
+    }
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .ok(); // nobody reads it: then nobody needs it
+}
+
+/// An address that others can type: that of the first network card when we listen on all of them.
+fn reachable(bound: &str) -> String {
+    let Ok(address) = bound.parse::<SocketAddr>() else {
+        return bound.into();
+    };
+    if !address.ip().is_unspecified() {
+        return bound.into();
+    }
+    let card = getifaddrs().ok().and_then(|mut cards| {
+        cards.find_map(|card| {
+            let up = card.flags.contains(InterfaceFlags::IFF_UP);
+            let loopback = card.flags.contains(InterfaceFlags::IFF_LOOPBACK);
+            let address = card.address?.as_sockaddr_in()?.ip();
+            (up && !loopback).then_some(address)
+        })
+    });
+    let host = card.unwrap_or(Ipv4Addr::LOCALHOST);
+    SocketAddr::new(IpAddr::V4(host), address.port()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_taken_port_is_named_with_its_key_and_what_to_do() {
+        let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = holder.local_addr().unwrap();
+        let error = listen(address, "http.listen")
+            .await
+            .unwrap_err()
+            .to_string();
+        for part in [&address.to_string(), "http.listen", "hint:", "--set"] {
+            assert!(error.contains(part), "{part} is missing from {error}");
+        }
+    }
+
+    #[test]
+    fn an_address_to_type_is_never_the_unspecified_one() {
+        assert_eq!(reachable("127.0.0.1:80"), "127.0.0.1:80");
+        assert!(!reachable("0.0.0.0:80").starts_with("0.0.0.0"));
+    }
+}
