@@ -1,4 +1,59 @@
-//! Longhouse: a game night in one box.
+//! Longhouse: a game night in one box. This page is how it is built.
+//!
+//! Bytes are decoded by pure code, decisions are made by synchronous state that one task owns, effects
+//! happen at the rim, and one file ([`daemon`]) shows how it is all put together.
+//!
+//! ```text
+//!            players and admins
+//!        HTTP 8080 │ control.sock │ admin 9090
+//!  ────────────────┴──────────────┴──────────── rim: http carries, panel decodes
+//!                  │
+//!              hosting  (what should be) ──► worker (this box)
+//!                  │                            │ unix socket
+//!     accounts   audit                       keeper ─► the game, in its sandbox
+//!        └─────────┴──── store (sled)        (outlives the daemon; appends the console's files)
+//! ```
+//!
+//! # The rooms
+//!
+//! | room | owns |
+//! |---|---|
+//! | [`store`] | sled: typed tables, transactions, durable commits, backup and restore. The only `use sled` |
+//! | [`accounts`] | people: credentials, roles, grants, tokens, sessions, throttling |
+//! | [`audit`] | the write-ahead, hash-chained record of who did what |
+//! | [`hosting`] | servers as they should be: definitions, ports, lifecycle |
+//! | [`worker`] | carries hosting's wishes out on this box: folders, files, launch, observe |
+//! | [`keeper`] | the small process beside each game server (smol, one thread) |
+//! | [`sandbox`] | users, rlimits, cgroups, pidfds, process trees. The only unsafe |
+//! | [`console`] | lines with sequence numbers in segment files |
+//! | [`http`] | the one HTTP tree's carrier: accept loop, limits, callers, problems, routes |
+//! | [`panel`] | the web API under `/api/v1`, its OpenAPI document, and manman's routes |
+//! | [`telemetry`] | logs, metrics, the admin listener |
+//! | [`cli`] | verbs, which talk to the daemon over its control socket |
+//! | [`config`] | `longhouse.toml`, checked |
+//! | [`daemon`] | the only wiring |
+//!
+//! Arrows: the rim calls services, services own state and talk to the store; `wire.rs` files, `store`
+//! and `sandbox` import nothing else of ours; nobody imports `daemon`.
+//!
+//! # Decisions, and where they went further than the design
+//!
+//! - **The console's files are the console.** A keeper appends blocks to segment files and tells the
+//!   daemon only how far it is. Every viewer is a cursor over those files, in the page cache: none has a
+//!   queue, none can stall the writer or another viewer, and a daemon that was killed goes on reading
+//!   where it was. One that lags too far skips ahead and is told by how much.
+//! - **The control socket speaks the same HTTP API** as the network does; who calls is known by
+//!   `SO_PEERCRED`. So a command-line verb and a browser cannot disagree.
+//! - **The keeper decides restarts; hosting decides wishes.** Both are one total function of state and
+//!   event each ([`keeper`]'s over processes, [`hosting`]'s over keepers), so that a game is restarted
+//!   within a millisecond even while no daemon runs.
+//! - **A keeper's death is its game's death** (parent-death signal), and whatever else is left is swept by
+//!   cgroup, user and mark before a new keeper starts: nothing of a server can be orphaned.
+//! - **One room more than the design names:** [`http`] holds what every HTTP door shares, so that the
+//!   doors themselves stay thin.
+//! - **One table of routes** drives both the routing and the OpenAPI document; they cannot drift.
+//!
+//! Panic means bug, never input: the daemon logs it and aborts, and games live on with their keepers.
 
 pub mod accounts;
 pub mod audit;
@@ -7,6 +62,8 @@ pub mod clock;
 pub mod config;
 pub mod console;
 pub mod daemon;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod hosting;
 pub mod http;
 pub mod keeper;

@@ -1,0 +1,34 @@
+//! What the fuzz targets in `fuzz/` feed: bytes from outside, as each of our own wires takes them.
+
+use std::fs;
+
+use crate::{
+    console::{Reader, Writer},
+    hosting::definition::Definition,
+    keeper::wire::{Answer, Ask, Framer},
+};
+
+/// A keeper's socket, both ways.
+pub fn keeper_wire(bytes: &[u8]) {
+    let mut framer = Framer::default();
+    framer.push(bytes);
+    while let Ok(Some(frame)) = framer.next() {
+        Ask::decode(frame.clone());
+        Answer::decode(frame).ok();
+    }
+}
+
+/// A console's segment file: read, repaired, and gone on with.
+pub fn console_segment(bytes: &[u8]) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join(format!("{:020}.seg", 1)), bytes).expect("room for a segment");
+    Reader::new(folder.path().into())
+        .read(1, 1000, 1 << 20)
+        .expect("any bytes are read");
+    Writer::open(folder.path(), 1 << 20).expect("any bytes are repaired");
+}
+
+/// A game definition.
+pub fn definition(text: &str) {
+    Definition::parse("fuzzed.toml", "fuzzed", text).ok();
+}
