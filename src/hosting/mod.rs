@@ -19,6 +19,7 @@
 
 mod checks;
 pub(crate) mod definition;
+mod effects;
 mod error;
 mod handle;
 mod library;

@@ -1,3 +1,5 @@
+//! What the worker makes of definitions and wishes, without a process.
+
 use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
