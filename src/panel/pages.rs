@@ -41,3 +41,30 @@ fn answer(kind: &'static str, body: &'static str) -> Response {
     );
     guard(response)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Limits, tests::Box};
+
+    #[tokio::test]
+    async fn the_printed_link_leads_to_a_page_that_runs_its_own_script_and_no_other() {
+        let open = Box::open(pages(), Limits::default()).await;
+        let get = async |path: &str| {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: box\r\nConnection: close\r\n\r\n");
+            open.ask(&request).await
+        };
+        let page = get("/setup?token=secret").await;
+        assert!(page.starts_with("HTTP/1.1 200"), "{page}");
+        assert!(page.contains("script-src 'self'"), "{page}");
+        assert!(!page.contains("secret"), "{page}");
+        for (at, _) in page.match_indices("=\"/") {
+            let path = page[at + 2..].split('"').next().unwrap();
+            if !path.starts_with("/api/") {
+                let loaded = get(path).await;
+                assert!(loaded.starts_with("HTTP/1.1 200"), "{path}: {loaded}");
+            }
+        }
+        assert!(get("/setup/more").await.starts_with("HTTP/1.1 404"));
+    }
+}
