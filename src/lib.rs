@@ -23,7 +23,7 @@
 //! | [`audit`] | the write-ahead, hash-chained record of who did what |
 //! | [`hosting`] | servers as they should be: definitions, ports, lifecycle |
 //! | [`worker`] | carries hosting's wishes out on this box: folders, files, launch, observe |
-//! | [`keeper`] | the small process beside each game server (smol, one thread) |
+//! | [`keeper`] | the small process beside each game server (one thread) |
 //! | [`sandbox`] | users, rlimits, cgroups, pidfds, process trees. The only unsafe |
 //! | [`console`] | lines with sequence numbers in segment files |
 //! | [`http`] | the one HTTP tree's carrier: accept loop, limits, callers, problems, routes |
@@ -49,6 +49,14 @@
 //!   within a millisecond even while no daemon runs.
 //! - **A keeper's death is its game's death** (parent-death signal), and whatever else is left is swept by
 //!   cgroup, user and mark before a new keeper starts: nothing of a server can be orphaned.
+//! - **The keeper's loop is one `ppoll`.** smol runs what waits on sockets (a game's TCP probe, its TCP console) aside,
+//!   while there is any: async-io's reactor thread stood between a game's death and its replacement.
+//! - **The keeper's wire is written by hand**, with golden bytes, not in bincode: it outlives releases, and a few
+//!   bytes that one can read are easier to keep for ever than an encoding's idea of them.
+//! - **sled's own transactions are not used.** Readers would wait for its flush. Transactions join a group in memory;
+//!   one thread applies the group under one journal entry, which is replayed at open when a crash cut it short.
+//! - **Room is promised before a change is taken**, because sled gives up for good at its first failed write: a full
+//!   disk then refuses changes and harms nothing.
 //! - **One room more than the design names:** [`http`] holds what every HTTP door shares, so that the
 //!   doors themselves stay thin.
 //! - **One table of routes** drives both the routing and the OpenAPI document; they cannot drift.
