@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use common::{House, free_pool, processes_of};
+use common::{House, free_pool, game, processes_of};
 use longhouse::{
     hosting::Restart,
     keeper::{self, Phase, Ready, Request, Spec, Stop},
@@ -196,6 +196,30 @@ async fn a_launch_that_the_box_hinders_is_tried_again_until_it_does_not() {
 }
 
 /// A full disk: a file system of its own, seen by one thread and what it starts.
+#[tokio::test]
+async fn a_port_that_another_program_took_meanwhile_is_waited_for() {
+    let ported = game("print('ready')\nimport sys\nsys.stdin.read()", "")
+        + "[[ports]]\nname = \"game\"\ntcp = true\n[ready]\nline = \"ready\"\n[stop]\nsignal = \"SIGTERM\"\n";
+    let mut house = House::with_games(&[("ported", &ported)], &[&free_pool()]).await;
+    let id = house.launch("ported").await;
+    let running = house.until_state(id, "running").await;
+    let port = u16::try_from(running["ports"][0]["number"].as_u64().unwrap()).unwrap();
+    let status = house.state().join(format!("servers/{id}/run/status.json"));
+    let status: Value = serde_json::from_slice(&fs::read(status).unwrap()).unwrap();
+    let keeper = i32::try_from(status["keeper"].as_i64().unwrap()).unwrap();
+    house.kill();
+    signal(keeper, Signal::SIGKILL);
+    gone(keeper);
+
+    let holder = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    house.start();
+    let waiting = house.until_state(id, "backoff").await;
+    let reason = waiting["exit"]["reason"].as_str().unwrap();
+    assert!(reason.contains(&port.to_string()), "{reason}");
+    drop(holder);
+    house.until_state(id, "running").await;
+}
+
 #[test]
 fn a_full_disk_ends_neither_keeper_nor_game_and_its_last_word_counts() {
     let none = None::<&str>;

@@ -414,11 +414,13 @@ impl Service {
     fn unlaunched(&mut self, id: ServerId, error: &WorkerError) -> Happened {
         let event = match error {
             WorkerError::Silent(_) => Happened::Unreachable,
-            WorkerError::Io { .. } | WorkerError::Keeper(_) => Happened::Hindered,
+            // Whoever holds a port may let go of it, as whoever filled the disk may: the server is still wanted.
+            WorkerError::Io { .. } | WorkerError::Keeper(_) | WorkerError::PortTaken(_) => {
+                Happened::Hindered
+            }
             WorkerError::Refused(_)
             | WorkerError::Install { .. }
             | WorkerError::Missing(_)
-            | WorkerError::PortTaken(_)
             | WorkerError::Canceled => Happened::Unlaunched,
         };
         let Some(entry) = self.servers.get_mut(&id) else {
