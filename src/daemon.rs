@@ -32,6 +32,7 @@ use crate::{
     config::Config,
     hosting::{self, Hosting},
     http::{self, Limits},
+    net,
     panel::{self, Doors, Finding},
     sandbox,
     store::{Catalog, LockError, StateLock, Store},
@@ -129,8 +130,8 @@ struct House {
 impl House {
     /// Binds everything first, so that a taken port fails before any work starts.
     async fn build(config: Config) -> anyhow::Result<Self> {
-        let http = listen(config.http_listen, "http.listen").await?;
-        let admin = listen(config.admin_listen, "admin.listen").await?;
+        let http = listen(config.http_listen, "http.listen")?;
+        let admin = listen(config.admin_listen, "admin.listen")?;
         let control = listen_locally(&config.state).with_context(|| {
             format!(
                 "cannot make the control socket in {}",
@@ -305,8 +306,8 @@ fn findings() -> Vec<Finding> {
         .collect()
 }
 
-async fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
+fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    net::listen(address).map_err(|error| {
         let hint = match error.kind() {
             io::ErrorKind::AddrInUse => "; hint: another program has that port: stop it",
             io::ErrorKind::PermissionDenied => "; hint: ports below 1024 are root's: become root",
@@ -396,10 +397,7 @@ mod tests {
     async fn a_taken_port_is_named_with_its_key_and_what_to_do() {
         let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = holder.local_addr().unwrap();
-        let error = listen(address, "http.listen")
-            .await
-            .unwrap_err()
-            .to_string();
+        let error = listen(address, "http.listen").unwrap_err().to_string();
         for part in [&address.to_string(), "http.listen", "hint:", "--set"] {
             assert!(error.contains(part), "{part} is missing from {error}");
         }

@@ -28,6 +28,7 @@
 //! | [`console`] | lines with sequence numbers in segment files |
 //! | [`http`] | the one HTTP tree's carrier: accept loop, limits, callers, problems, routes |
 //! | [`panel`] | the web API under `/api/v1`, its OpenAPI document, and manman's routes |
+//! | `net` | what every TCP door knows: who is one address, how many may come in |
 //! | [`telemetry`] | logs, metrics, the admin listener |
 //! | [`cli`] | verbs, which talk to the daemon over its control socket |
 //! | [`config`] | `longhouse.toml`, checked |
@@ -75,6 +76,7 @@ pub mod fuzzing;
 pub mod hosting;
 pub mod http;
 pub mod keeper;
+mod net;
 pub mod panel;
 pub mod sandbox;
 pub mod store;

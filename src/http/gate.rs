@@ -2,11 +2,12 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use super::{Limits, Peer};
+use crate::net::network;
 
 /// Counts the open connections of one listener.
 #[derive(Debug)]
@@ -89,16 +90,6 @@ impl Drop for Slot {
                 held.by.remove(&from);
             }
         }
-    }
-}
-
-/// What counts as one address: an IPv4 address, or the IPv6 /64 that one household has.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) if !v6.is_loopback() => {
-            Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into()
-        }
-        other => other,
     }
 }
 

@@ -15,6 +15,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use crate::net::descriptors;
+
 mod body;
 pub(crate) mod caller;
 mod gate;
@@ -77,13 +79,6 @@ impl Default for Limits {
             drain: Duration::from_secs(5),
         }
     }
-}
-
-/// How many descriptors this process may have open; keepers and the store need theirs too.
-fn descriptors() -> usize {
-    let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
-        .map_or(1024, |(soft, _)| soft);
-    usize::try_from(limit).unwrap_or(usize::MAX).min(16 << 10)
 }
 
 #[cfg(test)]

@@ -1,11 +1,6 @@
 //! The accept loop: connections in, within limits, until told to stop.
 
-use std::{
-    convert::Infallible,
-    io::{self, ErrorKind},
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, io, sync::Arc};
 
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -26,10 +21,10 @@ use super::{
     patient::Patient,
     problem::{Code, Fault, guard, unrouted},
 };
-use crate::telemetry::Metrics;
-
-/// How long to wait when the system cannot give a connection (out of descriptors): others must end first.
-const RESPITE: Duration = Duration::from_millis(200);
+use crate::{
+    net::{RESPITE, is_theirs},
+    telemetry::Metrics,
+};
 
 /// Where connections come from.
 #[derive(Debug)]
@@ -203,18 +198,6 @@ fn has_path<B>(request: &Request<B>) -> Result<(), Fault> {
         Some(_) => Ok(()),
         None => Err(Fault::new(Code::NotFound, "this is no proxy")),
     }
-}
-
-/// The peer's fault, gone with the connection; anything else is the system's and asks for a pause.
-fn is_theirs(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::ConnectionAborted
-            | ErrorKind::ConnectionReset
-            | ErrorKind::ConnectionRefused
-            | ErrorKind::NotConnected
-            | ErrorKind::InvalidInput
-    )
 }
 
 /// Says why in one write that cannot wait, and hangs up.
