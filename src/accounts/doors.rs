@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Accounts, AccountsError, Caller, Login, Principal, Role, Secret, Via, names,
+    AccountId, Accounts, AccountsError, Caller, Login, Principal, Role, Secret, Via, names,
     proof::{acting, stranger},
     records::Account,
     secret::{Digest, fresh},
@@ -121,6 +121,20 @@ impl Accounts {
         let keys = caller.from.map(network).map(Key::Secrets);
         self.begin(caller, keys.into_iter().collect())?.end(false);
         Err(AccountsError::WrongToken)
+    }
+
+    /// Somebody whom another protocol of the box knows by a number of its own: the enabled account that it belongs to.
+    pub fn vouched(&self, caller: &Caller, account: AccountId) -> Option<Principal> {
+        let people = self.people();
+        let account = people
+            .account(account)
+            .filter(|account| !account.disabled)?;
+        Some(Principal {
+            actor: acting(caller, account),
+            role: account.role,
+            scopes: None,
+            via: Via::Password,
+        })
     }
 
     /// Who has this name and password (HTTP Basic, and later doors); remembered briefly, so that

@@ -3,8 +3,8 @@
 //! | role   | may                                                                    |
 //! |--------|------------------------------------------------------------------------|
 //! | guest  | nothing but be logged in; grants wait until the role is raised         |
-//! | player | `server.view`, and what was granted per server                         |
-//! | host   | the same, `server.create`, and everything with servers of their own    |
+//! | player | `server.view`, `voice.join`, and what was granted per server           |
+//! | host   | the same, `server.create`, `voice.create`, and everything with servers and channels of their own |
 //! | admin  | everything                                                             |
 //!
 //! Ownership counts from `host` upwards: who is demoted keeps their servers, and the power over
@@ -101,6 +101,15 @@ pub enum Verb {
     /// Backup, and what else concerns the whole box.
     #[serde(rename = "box.manage")]
     BoxManage,
+    /// See voice channels and talk in them.
+    #[serde(rename = "voice.join")]
+    VoiceJoin,
+    /// Create voice channels.
+    #[serde(rename = "voice.create")]
+    VoiceCreate,
+    /// Delete voice channels and remove people from them.
+    #[serde(rename = "voice.manage")]
+    VoiceManage,
 }
 
 /// A server's id; never reused. Here, because grants name servers and hosting builds upon accounts.
@@ -132,9 +141,33 @@ pub enum Subject {
         /// Its owner.
         owner: AccountId,
     },
+    /// A voice channel.
+    Channel {
+        /// The account that created it, if one did.
+        owner: Option<AccountId>,
+    },
 }
 
 impl Verb {
+    /// As scopes, grants and messages call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::ServerView => "server.view",
+            Self::ServerCreate => "server.create",
+            Self::ServerPower => "server.power",
+            Self::ServerConfigure => "server.configure",
+            Self::ServerDelete => "server.delete",
+            Self::ConsoleRead => "console.read",
+            Self::ConsoleWrite => "console.write",
+            Self::AccountsManage => "accounts.manage",
+            Self::AuditRead => "audit.read",
+            Self::BoxManage => "box.manage",
+            Self::VoiceJoin => "voice.join",
+            Self::VoiceCreate => "voice.create",
+            Self::VoiceManage => "voice.manage",
+        }
+    }
+
     /// Whether it is about one server, and so can be granted for one.
     pub(super) fn is_per_server(self) -> bool {
         match self {
@@ -144,7 +177,13 @@ impl Verb {
             | Self::ServerDelete
             | Self::ConsoleRead
             | Self::ConsoleWrite => true,
-            Self::ServerCreate | Self::AccountsManage | Self::AuditRead | Self::BoxManage => false,
+            Self::ServerCreate
+            | Self::AccountsManage
+            | Self::AuditRead
+            | Self::BoxManage
+            | Self::VoiceJoin
+            | Self::VoiceCreate
+            | Self::VoiceManage => false,
         }
     }
 
@@ -172,18 +211,23 @@ pub(super) fn allowed(by: Standing<'_>, verb: Verb, subject: Subject) -> bool {
     if by.scopes.is_some_and(|scopes| !scopes.contains(&verb)) {
         return false;
     }
-    let owns = match subject {
-        Subject::Server { owner, .. } => by.account == Some(owner),
+    let own = match subject {
+        Subject::Server { owner, .. } => by.account == Some(owner) && verb.is_per_server(),
+        Subject::Channel { owner } => {
+            owner.is_some() && by.account == owner && verb == Verb::VoiceManage
+        }
         Subject::Box => false,
     };
     let granted = verb.is_per_server() && by.granted.contains(&verb);
     match by.role {
         Role::Guest => false,
-        Role::Player => verb == Verb::ServerView || granted,
+        Role::Player => matches!(verb, Verb::ServerView | Verb::VoiceJoin) || granted,
         Role::Host => {
-            matches!(verb, Verb::ServerView | Verb::ServerCreate)
-                || granted
-                || (owns && verb.is_per_server())
+            matches!(
+                verb,
+                Verb::ServerView | Verb::ServerCreate | Verb::VoiceJoin | Verb::VoiceCreate
+            ) || granted
+                || own
         }
         Role::Admin => true,
     }
@@ -195,7 +239,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    pub(in crate::accounts) const VERBS: [Verb; 10] = [
+    pub(in crate::accounts) const VERBS: [Verb; 13] = [
         Verb::ServerView,
         Verb::ServerCreate,
         Verb::ServerPower,
@@ -206,6 +250,9 @@ pub(super) mod tests {
         Verb::AccountsManage,
         Verb::AuditRead,
         Verb::BoxManage,
+        Verb::VoiceJoin,
+        Verb::VoiceCreate,
+        Verb::VoiceManage,
     ];
     const ME: AccountId = AccountId(1);
 
@@ -234,22 +281,34 @@ pub(super) mod tests {
         use Verb::*;
         let [mine, theirs] = [1, 2].map(server);
         assert_eq!(can(Role::Guest, &VERBS, mine), []);
-        assert_eq!(can(Role::Player, &[], mine), [ServerView]);
+        assert_eq!(can(Role::Player, &[], mine), [ServerView, VoiceJoin]);
         assert_eq!(
             can(Role::Player, &[ConsoleRead], theirs),
-            [ServerView, ConsoleRead]
+            [ServerView, ConsoleRead, VoiceJoin]
         );
+        let hosts = [ServerView, ServerCreate, VoiceJoin, VoiceCreate];
+        assert_eq!(can(Role::Host, &[], Subject::Box), hosts);
+        assert_eq!(can(Role::Host, &[], theirs), hosts);
         assert_eq!(
-            can(Role::Host, &[], Subject::Box),
-            [ServerView, ServerCreate]
+            can(Role::Host, &[], mine),
+            [&VERBS[..7], &[VoiceJoin, VoiceCreate]].concat()
         );
-        assert_eq!(can(Role::Host, &[], theirs), [ServerView, ServerCreate]);
-        assert_eq!(can(Role::Host, &[], mine), VERBS[..7]);
+        let [channel, foreign] = [1, 2].map(|owner| Subject::Channel {
+            owner: Some(AccountId(owner)),
+        });
+        let nobodys = Subject::Channel { owner: None };
+        assert_eq!(
+            can(Role::Host, &[], channel),
+            [&hosts[..], &[VoiceManage]].concat()
+        );
+        assert_eq!(can(Role::Host, &[], foreign), hosts);
+        assert_eq!(can(Role::Host, &[], nobodys), hosts);
+        assert_eq!(can(Role::Player, &[], channel), [ServerView, VoiceJoin]);
         assert_eq!(can(Role::Admin, &[], theirs), VERBS);
         // A grant of what is not about one server gives nothing.
         assert_eq!(
             can(Role::Player, &[BoxManage, ServerCreate], theirs),
-            [ServerView]
+            [ServerView, VoiceJoin]
         );
     }
 

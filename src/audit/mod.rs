@@ -53,6 +53,8 @@ pub enum Door {
     Web,
     /// The box itself, by a rule or at start.
     Box,
+    /// The control port of the KV voice protocol.
+    Voice,
 }
 
 /// Who acts, from where, through which door.

@@ -166,21 +166,6 @@ impl From<WorkerError> for HostingError {
     }
 }
 
-fn name_of(verb: Verb) -> &'static str {
-    match verb {
-        Verb::ServerView => "server.view",
-        Verb::ServerCreate => "server.create",
-        Verb::ServerPower => "server.power",
-        Verb::ServerConfigure => "server.configure",
-        Verb::ServerDelete => "server.delete",
-        Verb::ConsoleRead => "console.read",
-        Verb::ConsoleWrite => "console.write",
-        Verb::AccountsManage => "accounts.manage",
-        Verb::AuditRead => "audit.read",
-        Verb::BoxManage => "box.manage",
-    }
-}
-
 impl Hosting {
     /// The games that can be hosted.
     pub fn games(&self) -> Vec<Game> {
@@ -198,7 +183,7 @@ impl Hosting {
             return Err(HostingError::NoSuchServer(id.0));
         }
         if !self.accounts.allows(by, verb, subject) {
-            let verb = name_of(verb);
+            let verb = verb.name();
             return Err(HostingError::Forbidden { id: id.0, verb });
         }
         Ok(())

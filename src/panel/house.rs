@@ -131,7 +131,7 @@ async fn status(doors: State, call: Call) -> Outcome {
 }
 
 async fn audit(doors: State, call: Call) -> Outcome {
-    doors.by_with(&call, Verb::AuditRead, "audit.read").await?;
+    doors.by_with(&call, Verb::AuditRead).await?;
     let since = call.number("since", 0..=u64::MAX)?;
     let count = call.number("count", 1..=MOST)?.unwrap_or(USUAL);
     let audit = doors.audit.clone();
@@ -144,20 +144,20 @@ async fn audit(doors: State, call: Call) -> Outcome {
 }
 
 async fn verify(doors: State, call: Call) -> Outcome {
-    doors.by_with(&call, Verb::AuditRead, "audit.read").await?;
+    doors.by_with(&call, Verb::AuditRead).await?;
     let audit = doors.audit.clone();
     json(StatusCode::OK, &blocking(move || audit.verify()).await?)
 }
 
 async fn check(doors: State, call: Call) -> Outcome {
-    doors.by_with(&call, Verb::BoxManage, "box.manage").await?;
+    doors.by_with(&call, Verb::BoxManage).await?;
     let check = doors.check.clone();
     let faults = blocking(move || check()).await;
     json(StatusCode::OK, &Checked { faults })
 }
 
 async fn doctor(doors: State, call: Call) -> Outcome {
-    doors.by_with(&call, Verb::BoxManage, "box.manage").await?;
+    doors.by_with(&call, Verb::BoxManage).await?;
     let doctor = doors.doctor.clone();
     let isolation = blocking(move || doctor()).await;
     json(StatusCode::OK, &Isolation { isolation })
@@ -179,7 +179,7 @@ enum BrokenOff {
 /// Streams: a box whose disk is full can still be saved. What fails before the first byte is a proper fault; what
 /// fails later ends the connection without the end of the body, which every client notices.
 async fn backup(doors: State, call: Call) -> Outcome {
-    let by = doors.by_with(&call, Verb::BoxManage, "box.manage").await?;
+    let by = doors.by_with(&call, Verb::BoxManage).await?;
     let (sender, mut pieces) = mpsc::channel(4);
     let pipe = Pipe(sender.clone());
     tokio::spawn(async move {

@@ -120,16 +120,11 @@ impl Doors {
     }
 
     /// Who asks, if they may do `verb` to the box.
-    async fn by_with(
-        &self,
-        call: &Call,
-        verb: Verb,
-        name: &'static str,
-    ) -> Result<Principal, Fault> {
+    async fn by_with(&self, call: &Call, verb: Verb) -> Result<Principal, Fault> {
         let by = self.by(call).await?;
         match self.accounts.allows(&by, verb, Subject::Box) {
             true => Ok(by),
-            false => Err(AccountsError::Forbidden(name).into()),
+            false => Err(AccountsError::Forbidden(verb.name()).into()),
         }
     }
 
