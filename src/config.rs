@@ -7,11 +7,13 @@ use std::{
     collections::BTreeMap,
     fmt, fs,
     net::SocketAddr,
-    num::NonZeroU16,
+    num::{NonZeroU16, NonZeroU32, NonZeroUsize},
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
 };
+
+use crate::voice::Legacy;
 
 /// All that can be configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// What hosted servers may have.
     pub hosting: Hosting,
+    /// Where and how people talk.
+    pub voice: Voice,
     /// What is odd but no fault, to be logged at start.
     pub notes: Vec<String>,
 }
@@ -41,6 +45,21 @@ pub struct Hosting {
     pub recycle: Duration,
     /// Bytes of console history to keep per server.
     pub console: u64,
+}
+
+/// Where and how people talk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Voice {
+    /// The KV control port; the channels' sockets have its address, too.
+    pub listen: SocketAddr,
+    /// The pool of UDP ports, one per channel.
+    pub ports: Span<NonZeroU16>,
+    /// Whether uid 0 is an administrator, and for whom.
+    pub legacy_admin: Legacy,
+    /// Packets per second that one member may send.
+    pub rate: NonZeroU32,
+    /// Sockets that one channel may have; none: as many as there are cores.
+    pub shards: Option<NonZeroUsize>,
 }
 
 /// An unprivileged user id: 1 to 2^31 - 1.
@@ -102,9 +121,14 @@ const PORTS: &str = "hosting.ports";
 const UIDS: &str = "hosting.uids";
 const RECYCLE: &str = "hosting.recycle";
 const CONSOLE: &str = "hosting.console";
+const VOICE_LISTEN: &str = "voice.listen";
+const VOICE_PORTS: &str = "voice.ports";
+const LEGACY_ADMIN: &str = "voice.legacy_admin";
+const VOICE_RATE: &str = "voice.rate";
+const VOICE_SHARDS: &str = "voice.shards";
 
 #[rustfmt::skip]
-const KEYS: [Key; 8] = [
+const KEYS: [Key; 13] = [
     Key { name: STATE, default: "", meaning: "Everything that this box remembers. Empty: /var/lib/longhouse as root, else ./longhouse-data" },
     Key { name: DATA, default: "", meaning: "A folder whose games/NAME.toml add to the shipped definitions or replace them. Empty: none" },
     Key { name: HTTP_LISTEN, default: "0.0.0.0:8080", meaning: "Address and port of the HTTP API; port 0 takes any free one" },
@@ -113,6 +137,11 @@ const KEYS: [Key; 8] = [
     Key { name: UIDS, default: "30000-59999", meaning: "User ids for game servers, one each, when the daemon is root; nobody else may use them" },
     Key { name: RECYCLE, default: "7d", meaning: "How long a deleted server's folder stays in the recycle bin" },
     Key { name: CONSOLE, default: "16M", meaning: "Console history to keep on disk per server" },
+    Key { name: VOICE_LISTEN, default: "0.0.0.0:8085", meaning: "Address and port of the KV voice protocol's control; voice channels use the same address" },
+    Key { name: VOICE_PORTS, default: "40000-40999", meaning: "UDP ports for voice channels, one each" },
+    Key { name: LEGACY_ADMIN, default: "false", meaning: "Whether KV's uid 0 is an administrator without any proof: false, true (for programs on this box), or anywhere" },
+    Key { name: VOICE_RATE, default: "500", meaning: "Voice packets per second that one member may send; more are dropped" },
+    Key { name: VOICE_SHARDS, default: "auto", meaning: "Sockets that one busy voice channel may spread over: a number, or auto for one per core" },
 ];
 
 /// Variables of ours that are no configuration keys.
@@ -185,14 +214,33 @@ impl Config {
                 recycle: values.parse(RECYCLE, duration),
                 console: values.parse(CONSOLE, bytes),
             },
-            notes: std::mem::take(&mut values.notes),
+            voice: Voice {
+                listen: values.parse(VOICE_LISTEN, address),
+                ports: values.parse(VOICE_PORTS, str::parse),
+                legacy_admin: values.parse(LEGACY_ADMIN, legacy),
+                rate: values.parse(VOICE_RATE, rate),
+                shards: values.parse(VOICE_SHARDS, shards),
+            },
+            notes: Vec::new(),
         };
         if let Some(data) = &config.data
             && !data.is_dir()
         {
             values.fault(DATA, format!("{} is not a folder", data.display()));
         }
+        let voice = match config.voice.legacy_admin {
+            Legacy::Off => None,
+            Legacy::Loopback => Some("every program on this box can"),
+            Legacy::Anywhere => Some("everybody who reaches the port can"),
+        };
+        if let Some(who) = voice {
+            values.notes.push(format!(
+                "{LEGACY_ADMIN} is on: {who} do everything with voice, without any proof; hint: turn it off when no old client needs it"
+            ));
+        }
         if values.faults.is_empty() {
+            let notes = std::mem::take(&mut values.notes);
+            let config = Self { notes, ..config };
             Ok(config)
         } else {
             Err(values.faults)
@@ -203,6 +251,30 @@ impl Config {
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| format!("`{text}` is not an address and port like 0.0.0.0:8080 or [::]:8080"))
+}
+
+fn legacy(text: &str) -> Result<Legacy, String> {
+    match text {
+        "false" => Ok(Legacy::Off),
+        "true" => Ok(Legacy::Loopback),
+        "anywhere" => Ok(Legacy::Anywhere),
+        _ => Err(format!("`{text}` is none of false, true, anywhere")),
+    }
+}
+
+fn rate(text: &str) -> Result<NonZeroU32, String> {
+    let wrong = |_| format!("`{text}` is not a number of packets per second from 1 on");
+    text.parse().map_err(wrong)
+}
+
+fn shards(text: &str) -> Result<Option<NonZeroUsize>, String> {
+    match (text, text.parse::<NonZeroUsize>()) {
+        ("auto", _) => Ok(None),
+        (_, Ok(number)) if number.get() <= 64 => Ok(Some(number)),
+        _ => Err(format!(
+            "`{text}` is neither auto nor a number from 1 to 64"
+        )),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -5,6 +5,7 @@ use std::{
     fs,
     io::{self, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
     os::unix::fs::PermissionsExt as _,
     path::Path,
     sync::Arc,
@@ -37,6 +38,7 @@ use crate::{
     sandbox,
     store::{Catalog, LockError, StateLock, Store},
     telemetry::{self, Metrics, http::Readiness},
+    voice::{self, Voice},
 };
 
 /// How long parts may take to stop. Games are not among them: they go on.
@@ -47,7 +49,8 @@ const BLOCKING: usize = 64;
 
 /// Every table of the box, for backup, restore and check.
 pub fn catalog() -> Catalog {
-    hosting::catalog(accounts::tables(audit::tables(Catalog::new())))
+    let people = accounts::tables(audit::tables(Catalog::new()));
+    voice::tables(hosting::catalog(people))
 }
 
 /// What is wrong with the game definitions, shipped and in `data`: a sentence each.
@@ -118,6 +121,7 @@ struct House {
     accounts: Accounts,
     audit: Audit,
     hosting: Hosting,
+    voice: Voice,
     metrics: Metrics,
     http: TcpListener,
     admin: TcpListener,
@@ -132,6 +136,7 @@ impl House {
     async fn build(config: Config) -> anyhow::Result<Self> {
         let http = listen(config.http_listen, "http.listen")?;
         let admin = listen(config.admin_listen, "admin.listen")?;
+        let kv = listen(config.voice.listen, "voice.listen")?;
         let control = listen_locally(&config.state).with_context(|| {
             format!(
                 "cannot make the control socket in {}",
@@ -141,6 +146,7 @@ impl House {
         let endpoints = BTreeMap::from([
             ("http.listen".into(), http.local_addr()?.to_string()),
             ("admin.listen".into(), admin.local_addr()?.to_string()),
+            ("voice.listen".into(), kv.local_addr()?.to_string()),
         ]);
 
         let store = Store::open(&config.state)?;
@@ -167,12 +173,32 @@ impl House {
             stopped.run_until_cancelled(run).await;
             "hosting"
         });
+        let (voice, run) = voice::open(
+            voice::Settings {
+                address: config.voice.listen.ip(),
+                ports: config.voice.ports.first.get()..=config.voice.ports.last.get(),
+                legacy_admin: config.voice.legacy_admin,
+                rate: config.voice.rate.get(),
+                shards: config.voice.shards.map(NonZeroUsize::get),
+            },
+            kv,
+            store.clone(),
+            accounts.clone(),
+            audit.clone(),
+            stop.clone(),
+        )
+        .await?;
+        parts.spawn(async move {
+            run.await;
+            "voice"
+        });
         Ok(Self {
             config,
             store,
             accounts,
             audit,
             hosting,
+            voice,
             metrics: Metrics::default(),
             http,
             admin,
@@ -252,6 +278,7 @@ impl House {
             accounts: self.accounts.clone(),
             audit: self.audit.clone(),
             hosting: self.hosting.clone(),
+            voice: self.voice.clone(),
             store: self.store.clone(),
             catalog,
             metrics: self.metrics.clone(),
@@ -274,12 +301,15 @@ impl House {
     ) -> warp::filters::BoxedFilter<(warp::reply::Response,)> {
         let (hosting, metrics, started) =
             (self.hosting.clone(), self.metrics.clone(), Instant::now());
+        let voice = self.voice.clone();
         let watcher = Accounts::local(0, "box".into());
         let page = move || {
             let (hosting, metrics, watcher) = (hosting.clone(), metrics.clone(), watcher.clone());
+            let voice = voice.clone();
             async move {
                 let servers = hosting.list(&watcher).await.unwrap_or_default();
-                metrics.page(started.elapsed(), servers.iter().map(|server| server.state))
+                let states = servers.iter().map(|server| server.state);
+                metrics.page(started.elapsed(), states, voice.census().await.as_ref())
             }
         };
         let store = self.store.clone();
@@ -355,10 +385,11 @@ fn publish(state: &Path, endpoints: &BTreeMap<String, String>) -> anyhow::Result
 fn greet(config: &Config, endpoints: &BTreeMap<String, String>, token: Option<&str>) {
     let base = reachable(&endpoints["http.listen"]);
     let mut text = format!(
-        "Longhouse {}\n  state    {}\n  http     http://{base}\n  admin    http://{}\n",
+        "Longhouse {}\n  state    {}\n  http     http://{base}\n  admin    http://{}\n  voice    {}\n",
         env!("CARGO_PKG_VERSION"),
         config.state.display(),
         endpoints["admin.listen"],
+        reachable(&endpoints["voice.listen"]),
     );
     if let Some(token) = token {
         text += &format!("  set-up   http://{base}/setup?token={token}   (once)\n");

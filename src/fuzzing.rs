@@ -6,6 +6,7 @@ use crate::{
     console::{Reader, Writer},
     hosting::definition::Definition,
     keeper::wire::{Answer, Ask, Framer},
+    voice,
 };
 
 /// A keeper's socket, both ways.
@@ -31,4 +32,14 @@ pub fn console_segment(bytes: &[u8]) {
 /// A game definition.
 pub fn definition(text: &str) {
     Definition::parse("fuzzed.toml", "fuzzed", text).ok();
+}
+
+/// A connection of the voice control port.
+pub fn voice_control(bytes: &[u8]) {
+    voice::fuzzing::control(bytes);
+}
+
+/// A datagram on a voice channel's port.
+pub fn voice_datagram(bytes: &[u8]) {
+    voice::fuzzing::datagram(bytes);
 }

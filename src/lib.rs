@@ -5,9 +5,10 @@
 //!
 //! ```text
 //!            players and admins
-//!        HTTP 8080 │ control.sock │ admin 9090
-//!  ────────────────┴──────────────┴──────────── rim: http carries, panel decodes
-//!                  │
+//!        HTTP 8080 │ control.sock │ admin 9090 │ KV 8085+udp
+//!  ────────────────┴──────────────┴────────────┴──── rim: http carries, panel decodes; voice has its own
+//!                  │                               │
+//!                  │                             voice ─► relay (UDP, one message per receiver)
 //!              hosting  (what should be) ──► worker (this box)
 //!                  │                            │ unix socket
 //!     accounts   audit                       keeper ─► the game, in its sandbox
@@ -24,7 +25,8 @@
 //! | [`hosting`] | servers as they should be: definitions, ports, lifecycle |
 //! | [`worker`] | carries hosting's wishes out on this box: folders, files, launch, observe |
 //! | [`keeper`] | the small process beside each game server (one thread) |
-//! | [`sandbox`] | users, rlimits, cgroups, pidfds, process trees. The only unsafe |
+//! | [`sandbox`] | users, rlimits, cgroups, pidfds, process trees. The only unsafe, but for the relay's socket calls |
+//! | [`voice`] | the KV relay: users, channels, seats, the control port, the hot path |
 //! | [`console`] | lines with sequence numbers in segment files |
 //! | [`http`] | the one HTTP tree's carrier: accept loop, limits, callers, problems, routes |
 //! | [`panel`] | the web API under `/api/v1`, its OpenAPI document, and manman's routes |
@@ -60,6 +62,16 @@
 //!   disk then refuses changes and harms nothing.
 //! - **One room more than the design names:** [`http`] holds what every HTTP door shares, so that the
 //!   doors themselves stay thin.
+//! - **In voice the store is the truth and memory its image.** A change is one transaction that checks everything
+//!   itself; then the service reads what was touched and puts it into effect. A restart is the same as one large change.
+//! - **The relay's roster is immutable but for atomics in its seats.** A member's address is bound by its first packet
+//!   where that packet is read, so that it is heard too; nothing has to be asked, swapped or locked for it.
+//! - **A flood of strangers is turned away in the kernel**, by a socket filter that is made of the roster while the flood
+//!   lasts: user space alone would lose members' packets to a full queue before it could look at them.
+//! - **A uid acts only from its home address.** The KV protocol proves nothing; so a guest's uid is worth something only
+//!   where it was registered, and an account's only where its ticket was asked for.
+//! - **Own comings and goings in voice are not audited**, what somebody does to others or to the box is: the protocol
+//!   lets strangers come and go as fast as they like, and the record is not theirs to fill.
 //! - **One table of routes** drives both the routing and the OpenAPI document; they cannot drift.
 //!
 //! Panic means bug, never input: the daemon logs it and aborts, and games live on with their keepers.
@@ -81,4 +93,5 @@ pub mod panel;
 pub mod sandbox;
 pub mod store;
 pub mod telemetry;
+pub mod voice;
 pub mod worker;

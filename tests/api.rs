@@ -26,10 +26,12 @@ use longhouse::{
     panel::{self, Doors, Finding, RHYTHM},
     store::{Catalog, Store, restore},
     telemetry::Metrics,
+    voice::{self, Legacy, Voice},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     time::Instant,
 };
@@ -90,6 +92,8 @@ struct House {
     folder: TempDir,
     address: SocketAddr,
     accounts: Accounts,
+    /// The KV control port.
+    kv: SocketAddr,
     stop: CancellationToken,
     metrics: Metrics,
 }
@@ -119,11 +123,13 @@ impl House {
         let accounts = Accounts::open(store.clone(), audit.clone()).unwrap();
         let stop = CancellationToken::new();
         let hosting = host(&folder, &store, &accounts, &audit, &stop);
+        let (voice, kv) = talk(&store, &accounts, &audit, &stop).await;
         let metrics = Metrics::default();
         let doors = Doors {
             accounts: accounts.clone(),
             audit,
             hosting,
+            voice,
             store,
             catalog: Arc::new(catalog()),
             metrics: metrics.clone(),
@@ -164,6 +170,7 @@ impl House {
             folder,
             address,
             accounts,
+            kv,
             stop,
             metrics,
         }
@@ -235,7 +242,9 @@ impl House {
 }
 
 fn catalog() -> Catalog {
-    hosting::catalog(accounts::tables(audit::tables(Catalog::new())))
+    voice::tables(hosting::catalog(accounts::tables(audit::tables(
+        Catalog::new(),
+    ))))
 }
 
 /// Servers of different tests never share a user, so that sweeping after one leaves the others alone.
@@ -263,6 +272,39 @@ fn host(
     let stop = stop.clone();
     tokio::spawn(async move { stop.run_until_cancelled(run).await });
     hosting
+}
+
+/// Voice as the daemon has it, and where its control is.
+async fn talk(
+    store: &Store,
+    accounts: &Accounts,
+    audit: &Audit,
+    stop: &CancellationToken,
+) -> (Voice, SocketAddr) {
+    let control = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let kv = control.local_addr().unwrap();
+    let settings = voice::Settings {
+        address: kv.ip(),
+        ports: 10_000..=19_999,
+        legacy_admin: Legacy::Off,
+        rate: 500,
+        shards: Some(1),
+    };
+    let (store, accounts, audit) = (store.clone(), accounts.clone(), audit.clone());
+    let (voice, run) = voice::open(settings, control, store, accounts, audit, stop.clone())
+        .await
+        .unwrap();
+    tokio::spawn(run);
+    (voice, kv)
+}
+
+/// What the KV control answers a command first.
+async fn kv(house: &House, command: u32, fields: &[u64]) -> u64 {
+    let mut stream = TcpStream::connect(house.kv).await.unwrap();
+    let mut bytes = command.to_be_bytes().to_vec();
+    bytes.extend(fields.iter().flat_map(|field| field.to_be_bytes()));
+    stream.write_all(&bytes).await.unwrap();
+    stream.read_u64().await.unwrap()
 }
 
 async fn exchange<S>(
@@ -316,6 +358,16 @@ async fn frame(live: &mut WebSocketStream<TcpStream>, wanted: impl Fn(&Value) ->
             }
             Message::Close(close) => panic!("closed: {close:?}"),
             _ => {}
+        }
+    }
+}
+
+/// The code with which it ends.
+async fn closed(live: &mut WebSocketStream<TcpStream>) -> u16 {
+    loop {
+        let message = tokio::time::timeout(PATIENCE, live.next()).await;
+        if let Message::Close(close) = message.expect("in time").unwrap().unwrap() {
+            return close.unwrap().code.into();
         }
     }
 }
@@ -411,7 +463,7 @@ async fn wrong_passwords_and_tokens_are_refused_counted_and_locked_out() {
     assert!(after > 0);
     let (status, _) = house.call(&ada, "GET", "me", None).await;
     assert_eq!(status, 200, "who is in stays in");
-    let page = house.metrics.page(Duration::ZERO, []);
+    let page = house.metrics.page(Duration::ZERO, [], None);
     assert!(!page.contains("longhouse_logins_failed_total 0"), "{page}");
 }
 
@@ -677,7 +729,7 @@ async fn a_viewer_that_never_reads_is_cut_off_and_others_do_not_notice() {
     let path = format!("{place}/console/live");
     let deaf = house.live(&path, &headers).await.unwrap();
     let mut live = house.live(&path, &headers).await.unwrap();
-    let viewers = || house.metrics.page(Duration::ZERO, []);
+    let viewers = || house.metrics.page(Duration::ZERO, [], None);
     while !viewers().contains("longhouse_live_viewers 2\n") {
         tokio::task::yield_now().await;
     }
@@ -721,12 +773,7 @@ async fn a_websocket_needs_proof_and_our_own_page_and_ends_with_its_session() {
     let ours = [("cookie", cookie.as_str()), ("origin", origin.as_str())];
     let mut live = house.live("events", &ours).await.unwrap();
     assert_eq!(house.call(&ada, "POST", "logout", None).await.0, 204);
-    let code = loop {
-        if let Message::Close(close) = live.next().await.unwrap().unwrap() {
-            break u16::from(close.unwrap().code);
-        }
-    };
-    assert_eq!(code, 4401);
+    assert_eq!(closed(&mut live).await, 4401);
 }
 
 #[tokio::test]
@@ -853,4 +900,140 @@ async fn manmans_routes_are_the_same_servers_in_other_words() {
         house.call(&ada, "DELETE", &place, Some(confirm)).await.0,
         204
     );
+}
+
+#[tokio::test]
+async fn a_voice_channel_is_created_joined_watched_cleared_and_deleted() {
+    let house = House::open().await;
+    let ada = house.set_up().await;
+    let eve = house.person(&ada, "eve", "player").await;
+    let proof = format!("Bearer {eve}");
+    let proof = [("authorization", proof.as_str())];
+
+    let mut all = house.live("voice/live", &proof).await.unwrap();
+    let wish = json!({ "title": "Lobby" });
+    let refused = house
+        .call(&eve, "POST", "voice/channels", Some(wish.clone()))
+        .await;
+    assert_refused(refused, 403, "forbidden");
+    let (status, lobby) = house.call(&ada, "POST", "voice/channels", Some(wish)).await;
+    assert_eq!((status, &lobby["title"]), (201, &json!("Lobby")), "{lobby}");
+    let (status, other) = house.call(&ada, "POST", "voice/channels", None).await;
+    assert_eq!(status, 201, "{other}");
+    let id = lobby["id"].as_u64().unwrap();
+    let news = frame(&mut all, |_| true).await;
+    assert_eq!(
+        (&news["event"], &news["channel"], &news["port"]),
+        (&json!("created"), &lobby["id"], &lobby["port"]),
+        "{news}"
+    );
+    let (_, list) = house.call(&eve, "GET", "voice/channels", None).await;
+    assert_eq!(list.as_array().unwrap().len(), 2, "{list}");
+
+    let only = format!("voice/live?channel={}", other["id"]);
+    let mut only = house.live(&only, &proof).await.unwrap();
+    let guest = kv(&house, 4, &[0, 0]).await;
+    assert_eq!(kv(&house, 2, &[guest, guest, id]).await, lobby["port"]);
+    let news = frame(&mut all, |news| news["event"] == "joined").await;
+    assert_eq!(
+        (&news["uid"], &news["name"]),
+        (&json!(guest), &Value::Null),
+        "{news}"
+    );
+    let place = format!("voice/channels/{id}");
+    let (_, shown) = house.call(&ada, "GET", &place, None).await;
+    assert_eq!(shown["members"][0]["uid"], guest, "{shown}");
+    let (_, stats) = house.call(&eve, "GET", "voice/stats", None).await;
+    assert_eq!(
+        (&stats["channels"], &stats["members"]),
+        (&json!(2), &json!(1)),
+        "{stats}"
+    );
+
+    let member = format!("{place}/members/{guest}");
+    let refused = house.call(&eve, "DELETE", &member, None).await;
+    assert_refused(refused, 403, "forbidden");
+    assert_eq!(house.call(&ada, "DELETE", &member, None).await.0, 204);
+    let news = frame(&mut all, |news| news["event"] == "left").await;
+    assert_eq!(news["why"], "kicked", "{news}");
+    let refused = house.call(&ada, "DELETE", &member, None).await;
+    assert_refused(refused, 404, "no-such-member");
+
+    assert_eq!(house.call(&ada, "DELETE", &place, None).await.0, 204);
+    for path in [&*place, "voice/channels/0"] {
+        let refused = house.call(&ada, "GET", path, None).await;
+        assert_refused(refused, 404, "no-such-channel");
+    }
+    let place = format!("voice/channels/{}", other["id"]);
+    assert_eq!(house.call(&ada, "DELETE", &place, None).await.0, 204);
+    // Of the first channel it hears nothing, and with its own it ends.
+    let news = frame(&mut only, |_| true).await;
+    assert_eq!(
+        (&news["event"], &news["channel"]),
+        (&json!("deleted"), &other["id"]),
+        "{news}"
+    );
+    assert_eq!(closed(&mut only).await, 1000);
+}
+
+#[tokio::test]
+async fn a_ticket_is_an_accounts_and_bad_wishes_are_told() {
+    let house = House::open().await;
+    let ada = house.set_up().await;
+    let eve = house.person(&ada, "eve", "player").await;
+    let tom = house.person(&ada, "tom", "guest").await;
+    let (_, lobby) = house.call(&ada, "POST", "voice/channels", None).await;
+    let wanted = json!({ "channel": lobby["id"] });
+    let ask = async |token: &str| {
+        let wanted = Some(wanted.clone());
+        house.call(token, "POST", "voice/tickets", wanted).await
+    };
+    let (status, ticket) = ask(&eve).await;
+    assert_eq!((status, &ticket["port"]), (201, &lobby["port"]), "{ticket}");
+    assert_eq!(ticket["key"].as_str().unwrap().len(), 64);
+    assert_refused(ask(&tom).await, 403, "forbidden");
+    assert_refused(ask("").await, 401, "unauthenticated");
+    let stream = UnixStream::connect(house.folder.path().join("control.sock"));
+    let io = TokioIo::new(stream.await.unwrap());
+    let answer = exchange(io, &[], "POST", "voice/tickets", Some(wanted.clone())).await;
+    let status = answer.status().as_u16();
+    let body = serde_json::from_slice(answer.body()).unwrap();
+    assert_refused((status, body), 403, "account-needed");
+
+    let nowhere = Some(json!({ "channel": 0 }));
+    let refused = house.call(&eve, "POST", "voice/tickets", nowhere).await;
+    assert_refused(refused, 404, "no-such-channel");
+    let wish = Some(json!({ "title": "x".repeat(65) }));
+    let refused = house.call(&ada, "POST", "voice/channels", wish).await;
+    assert_refused(refused, 422, "bad-field");
+    let wish = Some(json!({ "colour": "blue" }));
+    let refused = house.call(&ada, "POST", "voice/channels", wish).await;
+    assert_refused(refused, 400, "bad-json");
+    for path in ["voice/live?channel=x", "voice/live?since=1"] {
+        let refused = house.call(&eve, "GET", path, None).await;
+        assert_refused(refused, 400, "bad-query");
+    }
+    let refused = house.call(&tom, "GET", "voice/live", None).await;
+    assert_refused(refused, 403, "forbidden");
+    let refused = house.call(&eve, "GET", "voice/live?channel=0", None).await;
+    assert_refused(refused, 404, "no-such-channel");
+    let refused = house.call(&eve, "GET", "voice/live", None).await;
+    assert_refused(refused, 426, "upgrade-required");
+}
+
+#[tokio::test]
+async fn who_may_no_longer_hear_of_voice_is_told_so_at_the_next_beat() {
+    let house = House::open_with(Duration::from_millis(50), Limits::default()).await;
+    let ada = house.set_up().await;
+    let eve = house.person(&ada, "eve", "player").await;
+    let proof = format!("Bearer {eve}");
+    let proof = [("authorization", proof.as_str())];
+    let mut live = house.live("voice/live", &proof).await.unwrap();
+    let (_, accounts) = house.call(&ada, "GET", "accounts", None).await;
+    let accounts = accounts.as_array().unwrap();
+    let account = accounts.iter().find(|one| one["name"] == "eve").unwrap();
+    let place = format!("accounts/{}", account["id"]);
+    let demoted = Some(json!({ "role": "guest" }));
+    assert_eq!(house.call(&ada, "PATCH", &place, demoted).await.0, 200);
+    assert_eq!(closed(&mut live).await, 4403);
 }

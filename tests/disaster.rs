@@ -4,17 +4,16 @@ mod common;
 
 use std::{
     collections::BTreeMap,
-    fs::OpenOptions,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Instant,
 };
 
-use common::{House, LONGHOUSE, PATIENCE, PLAIN, game, installed, processes_of, root};
-use nix::{
-    mount::{MsFlags, mount},
-    sched::{CloneFlags, unshare},
+use common::{
+    House, LONGHOUSE, PATIENCE, PLAIN,
+    disk::{fill, small_disk},
+    game, installed, processes_of, root,
 };
 use serde_json::{Value, json};
 
@@ -196,28 +195,6 @@ fn keeper(run: &Path, clock: &Clock) -> Keeper {
             return keeper;
         }
         assert!(started.elapsed() < PATIENCE, "{word}");
-    }
-}
-
-/// Everything below the state folder on a disk of 48 MiB, which only this thread and what it starts can see.
-fn small_disk(state: &Path) {
-    std::fs::create_dir_all(state).expect("a folder");
-    unshare(CloneFlags::CLONE_NEWNS).expect("root may");
-    let none: Option<&str> = None;
-    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-    mount(none, "/", none, private, none).expect("root may");
-    let size = Some("size=48m,mode=755");
-    mount(Some("tmpfs"), state, Some("tmpfs"), MsFlags::empty(), size).expect("a small disk");
-}
-
-fn fill(filler: &Path) {
-    let mut file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(filler)
-        .expect("a file");
-    for chunk in [1 << 16, 1 << 12, 1] {
-        while file.write_all(&vec![0; chunk]).is_ok() {}
     }
 }
 

@@ -50,6 +50,9 @@ pub(crate) enum Command {
     /// Say which games can be hosted.
     #[command(subcommand)]
     Game(Game),
+    /// Voice channels, and who is in them.
+    #[command(subcommand)]
+    Voice(Voice),
     /// The people of this box.
     #[command(subcommand)]
     User(User),
@@ -242,6 +245,46 @@ pub(crate) enum Game {
     List,
 }
 
+/// How a voice channel is named on the command line.
+#[derive(Debug, Args)]
+pub(crate) struct Channel {
+    /// The channel's id, or its title when no other channel has it.
+    #[arg(value_name = "CHANNEL")]
+    pub(crate) channel: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Voice {
+    /// List the channels.
+    List,
+    /// Create a channel on a UDP port of its own; prints its id.
+    Create {
+        /// What people call it; `channel N` when absent.
+        #[arg(long)]
+        title: Option<String>,
+    },
+    /// End a channel at once; everybody in it is told.
+    Delete(Channel),
+    /// Remove somebody from a channel. They may come back.
+    Kick {
+        #[command(flatten)]
+        channel: Channel,
+        /// Their uid, as `voice stats CHANNEL` shows it, or the name of their account.
+        #[arg(value_name = "UID")]
+        who: String,
+    },
+    /// All of voice in figures, or all of one channel and who is in it.
+    Stats {
+        /// The channel's id, or its title when no other channel has it.
+        channel: Option<String>,
+    },
+    /// Say what happens in the channels, or in one, until it ends.
+    Watch {
+        /// The channel's id, or its title when no other channel has it.
+        channel: Option<String>,
+    },
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum User {
     /// Add somebody. Asks for their password on a terminal.
@@ -346,7 +389,7 @@ pub(crate) enum Audit {
 }
 
 /// Every verb that grants and scopes know, as the API writes it.
-const VERBS: [&str; 10] = [
+const VERBS: [&str; 13] = [
     "server.view",
     "server.create",
     "server.power",
@@ -357,6 +400,9 @@ const VERBS: [&str; 10] = [
     "accounts.manage",
     "audit.read",
     "box.manage",
+    "voice.join",
+    "voice.create",
+    "voice.manage",
 ];
 
 fn verbs() -> impl TypedValueParser<Value = Verb> {
@@ -435,6 +481,17 @@ mod tests {
             "server console 3 --since 12",
             "server log 3 -n 5 --follow --time",
             "game list",
+            "voice list",
+            "voice create",
+            "voice create --title Lobby --json",
+            "voice delete 3",
+            "voice kick Lobby 7",
+            "voice kick 3 ada",
+            "voice stats",
+            "voice stats Lobby",
+            "voice watch",
+            "voice watch 3 --json",
+            "token create ada bot --scope voice.join",
             "user add ada --role admin --password-stdin",
             "user list",
             "user role ada host",
@@ -483,6 +540,11 @@ mod tests {
             "grant set ada",
             "audit list -n many",
             "server log 3 -n 0",
+            "voice",
+            "voice delete",
+            "voice kick 3",
+            "voice create Lobby",
+            "voice stats 3 4",
         ] {
             assert!(parse(&format!("longhouse {line}")).is_err(), "{line}");
         }

@@ -66,9 +66,19 @@ pub(crate) enum Fault {
     /// No server has that id, name or title.
     #[error("no server `{}`", text::plain(.0))]
     NoServer(String),
-    /// More than one server has that title.
-    #[error("several servers are called `{}`: {}", text::plain(.title), .names.join(", "))]
-    Ambiguous { title: String, names: Vec<String> },
+    /// No voice channel has that id or title.
+    #[error("no voice channel `{}`", text::plain(.0))]
+    NoChannel(String),
+    /// Nobody in the voice channel has that name.
+    #[error("nobody in voice channel {channel} is called `{}`", text::plain(.name))]
+    NoMember { channel: u64, name: String },
+    /// More than one thing of that kind has that title.
+    #[error("several {kind} are called `{}`: {}", text::plain(.title), .names.join(", "))]
+    Ambiguous {
+        kind: &'static str,
+        title: String,
+        names: Vec<String>,
+    },
     /// No account has that name.
     #[error("no account `{}`", text::plain(.0))]
     NoAccount(String),
@@ -165,7 +175,13 @@ impl Fault {
             Self::Denied(_) => "use sudo, or become the user whom the daemon runs as",
             Self::Garbage(_) => "the daemon may be of another release: restart it, games go on",
             Self::NoServer(_) => "`longhouse server list` shows ids, names and titles",
-            Self::Ambiguous { .. } => "use the id or the name",
+            Self::NoChannel(_) => "`longhouse voice list` shows ids and titles",
+            Self::NoMember { channel, .. } => {
+                return Some(format!(
+                    "`longhouse voice stats {channel}` shows who is in it; guests have a uid alone"
+                ));
+            }
+            Self::Ambiguous { .. } => "name it by one of these",
             Self::NoAccount(_) => "`longhouse user list` shows who there is",
             Self::NoTerminal("the password") => "add --password-stdin",
             Self::NoTerminal("the server's name") => "add --confirm NAME",

@@ -5,9 +5,9 @@
 //! daemon, too. This room decides nothing about servers or people: it asks, waits, and shows.
 //!
 //! ```text
-//!  args ──► main ──► server │ people │ storage ──► control ──► STATE/control.sock
-//!                       │                             │
-//!                 attach, screen, keyboard         fault ──► exit code, hint
+//!  args ──► main ──► server │ voice │ people │ storage ──► control ──► STATE/control.sock
+//!                       │                                     │
+//!                 attach, screen, keyboard                 fault ──► exit code, hint
 //!                       └──► print, text ──► standard output
 //! ```
 //!
@@ -29,6 +29,7 @@ mod server;
 mod sheet;
 mod storage;
 mod text;
+mod voice;
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
@@ -125,6 +126,7 @@ async fn ask(session: &Session, verb: Command) -> Result<(), Fault> {
         Command::Status => storage::status(session).await,
         Command::Server(verb) => server::run(session, verb).await,
         Command::Game(Game::List) => server::games(session).await,
+        Command::Voice(verb) => voice::run(session, verb).await,
         Command::User(verb) => people::user(session, verb).await,
         Command::Token(verb) => people::token(session, verb).await,
         Command::Grant(verb) => people::grant(session, verb).await,

@@ -80,6 +80,7 @@ fn pick(servers: Vec<View>, named: &str) -> Result<View, Fault> {
         (None, _) => Err(Fault::NoServer(named.into())),
         (Some(server), true) => Ok(server),
         (Some(last), false) => Err(Fault::Ambiguous {
+            kind: "servers",
             title: named.into(),
             names: titled
                 .into_iter()

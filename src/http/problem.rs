@@ -20,7 +20,7 @@ use warp::{
 
 use crate::{
     accounts::AccountsError, audit::AuditError, hosting::HostingError, keeper::KeeperError,
-    store::StoreError,
+    store::StoreError, voice::VoiceError,
 };
 
 /// Every code there is, each with its one status. A code, once shipped, keeps its meaning.
@@ -43,6 +43,8 @@ pub enum Code {
     CrossSite,
     /// The set-up token is wrong or used.
     SetupRefused,
+    /// Only an account can do that: neither the box itself nor its control socket.
+    AccountNeeded,
     /// Nothing is at this path.
     NotFound,
     /// No such account.
@@ -53,6 +55,10 @@ pub enum Code {
     NoSuchGrant,
     /// No such server, or not theirs to see.
     NoSuchServer,
+    /// No such voice channel.
+    NoSuchChannel,
+    /// Nobody of that uid is in the voice channel.
+    NoSuchMember,
     /// Not in that way.
     MethodNotAllowed,
     /// The body took too long.
@@ -114,10 +120,9 @@ impl Code {
         match self {
             BadJson | BadQuery => StatusCode::BAD_REQUEST,
             Unauthenticated | WrongCredentials | WrongToken => StatusCode::UNAUTHORIZED,
-            Forbidden | CrossSite | SetupRefused => StatusCode::FORBIDDEN,
-            NotFound | NoSuchAccount | NoSuchToken | NoSuchGrant | NoSuchServer => {
-                StatusCode::NOT_FOUND
-            }
+            Forbidden | CrossSite | SetupRefused | AccountNeeded => StatusCode::FORBIDDEN,
+            NotFound | NoSuchAccount | NoSuchToken | NoSuchGrant | NoSuchServer | NoSuchChannel
+            | NoSuchMember => StatusCode::NOT_FOUND,
             MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             NameTaken | LastAdmin | GameUnavailable | NoFreePort | PortTaken | NotRunning
@@ -330,6 +335,36 @@ impl From<HostingError> for Fault {
     }
 }
 
+impl From<VoiceError> for Fault {
+    fn from(error: VoiceError) -> Self {
+        let detail = error.to_string();
+        let code = match error {
+            VoiceError::Store(error) => return error.into(),
+            VoiceError::Audit(error) => return error.into(),
+            VoiceError::BadTitle => {
+                return Self::new(Code::BadField, format!("title: {detail}"))
+                    .member("field", "title")
+                    .member("why", detail);
+            }
+            VoiceError::Full { .. } | VoiceError::TooManyGuests => {
+                return Self::new(Code::TooBusy, detail).header(header::RETRY_AFTER, 60);
+            }
+            VoiceError::NoSuchChannel(_) => Code::NoSuchChannel,
+            VoiceError::NoSuchUser(_) | VoiceError::NoSuchMember { .. } => Code::NoSuchMember,
+            VoiceError::Forbidden(_) => Code::Forbidden,
+            VoiceError::NoFreePort { .. } => Code::NoFreePort,
+            VoiceError::NoAccount => Code::AccountNeeded,
+            VoiceError::Shut { .. } => Code::PortTaken,
+            VoiceError::Socket(_) => {
+                let detail = "the channel's socket cannot be opened; the box's log says why";
+                return Self::internal(Code::Internal, detail, &error);
+            }
+            VoiceError::Closed => Code::Closing,
+        };
+        Self::new(code, detail)
+    }
+}
+
 /// What no route took.
 pub(crate) fn unrouted(rejection: &Rejection) -> Response {
     match rejection.is_not_found() {
@@ -361,6 +396,7 @@ pub(crate) fn guard(mut response: Response) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::voice::{ChannelId, Uid};
     use std::time::Duration;
 
     #[test]
@@ -398,6 +434,41 @@ mod tests {
             response.headers()[header::CONTENT_TYPE],
             "application/problem+json"
         );
+    }
+
+    #[test]
+    fn what_voice_refuses_can_be_acted_upon() {
+        let channel = ChannelId(7);
+        for (error, status, code) in [
+            (VoiceError::NoSuchChannel(channel), 404, "no-such-channel"),
+            (VoiceError::NoSuchUser(Uid(3)), 404, "no-such-member"),
+            (
+                VoiceError::NoSuchMember {
+                    uid: Uid(3),
+                    channel,
+                },
+                404,
+                "no-such-member",
+            ),
+            (VoiceError::Forbidden("voice.manage"), 403, "forbidden"),
+            (VoiceError::NoAccount, 403, "account-needed"),
+            (VoiceError::Full { channel, most: 2 }, 503, "too-busy"),
+            (
+                VoiceError::NoFreePort { first: 1, last: 2 },
+                409,
+                "no-free-port",
+            ),
+            (VoiceError::BadTitle, 422, "bad-field"),
+            (VoiceError::TooManyGuests, 503, "too-busy"),
+            (VoiceError::Closed, 503, "closing"),
+        ] {
+            let body = Fault::from(error).json();
+            assert_eq!(
+                (&body["status"], &body["code"]),
+                (&json!(status), &json!(code)),
+                "{body}"
+            );
+        }
     }
 
     #[test]

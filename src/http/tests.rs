@@ -266,7 +266,7 @@ async fn who_does_not_read_a_large_answer_is_cut_off() {
         .await
         .unwrap();
     loop {
-        let page = open.metrics.page(Duration::ZERO, []);
+        let page = open.metrics.page(Duration::ZERO, [], None);
         if page.contains("http_requests_total{") && page.contains("http_connections 0") {
             break;
         }
@@ -322,7 +322,7 @@ async fn stopping_closes_idle_connections_and_answers_those_under_way() {
     // The second request is certainly being read once its connection counts.
     while !open
         .metrics
-        .page(Duration::ZERO, [])
+        .page(Duration::ZERO, [], None)
         .contains("http_connections 2")
     {
         tokio::task::yield_now().await;

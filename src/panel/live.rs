@@ -1,4 +1,4 @@
-//! WebSockets: a console as it grows, and events as they happen.
+//! WebSockets: a console as it grows, and events of servers and voice as they happen.
 //!
 //! ```text
 //!   Tail (files, own pace) ─┐                 ┌─► {"entries":[…],"dropped":0,"next":7}   {"problem":{…}}
@@ -15,7 +15,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde::Serialize;
 use serde_json::json;
 use tokio::{
-    sync::broadcast::error::RecvError,
+    sync::broadcast::{Receiver, error::RecvError},
     time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
 use warp::{
@@ -29,7 +29,7 @@ use super::{
     servers::{MOST, Page, Typed, server},
 };
 use crate::{
-    accounts::{Principal, ServerId},
+    accounts::{Principal, ServerId, Verb},
     console::Tail,
     http::{
         Peer,
@@ -38,6 +38,7 @@ use crate::{
         routes::{Call, Route},
     },
     telemetry::Open,
+    voice::{ChannelId, Event, News},
 };
 
 /// Bytes of a message from a viewer.
@@ -71,6 +72,15 @@ pub(super) fn routes() -> Vec<Route<State>> {
         )
         .bare(StatusCode::SWITCHING_PROTOCOLS)
         .faults(&[UpgradeRequired, CrossSite]),
+        Route::new(
+            Method::GET,
+            api!("voice/live"),
+            "WebSocket: what happens in the voice channels",
+            voice,
+        )
+        .query("channel", "the id of the only channel wanted; ends with it")
+        .bare(StatusCode::SWITCHING_PROTOCOLS)
+        .faults(&[UpgradeRequired, CrossSite, Forbidden, NoSuchChannel]),
     ]
 }
 
@@ -91,7 +101,41 @@ async fn console(doors: State, mut call: Call) -> Outcome {
 async fn events(doors: State, mut call: Call) -> Outcome {
     let by = doors.by(&call).await?;
     let ws = call.upgrade()?;
-    Ok(attach(doors, call, ws, by, listen))
+    let news = doors.hosting.news();
+    Ok(attach(doors, call, ws, by, |viewer| {
+        let seen = |viewer: &Viewer, news| match viewer.doors.hosting.seen(&viewer.by, news) {
+            Some(news) => Seen::This(news),
+            None => Seen::Nothing,
+        };
+        listen(viewer, news, |_| true, seen)
+    }))
+}
+
+async fn voice(doors: State, mut call: Call) -> Outcome {
+    let by = doors.by_with(&call, Verb::VoiceJoin).await?;
+    let only = call.number("channel", 0..=u64::MAX)?.map(ChannelId);
+    let news = doors.voice.news(); // before the look, so that its end is not missed
+    if let Some(id) = only {
+        doors.voice.channel(&by, id).await?;
+    }
+    let ws = call.upgrade()?;
+    Ok(attach(doors, call, ws, by, move |viewer| {
+        let may = |viewer: &Viewer| viewer.doors.voice.may_listen(&viewer.by);
+        let seen = move |_: &Viewer, news: News| match only {
+            Some(id) if id != news.channel => Seen::Nothing,
+            Some(_) if news.event == Event::Deleted => Seen::Last(news),
+            _ => Seen::This(news),
+        };
+        listen(viewer, news, may, seen)
+    }))
+}
+
+/// What a listener is told of news.
+enum Seen<T> {
+    Nothing,
+    This(T),
+    /// And no more after it.
+    Last(T),
 }
 
 /// Why a viewer's task ends.
@@ -251,30 +295,52 @@ async fn type_in(doors: &Doors, by: &Principal, id: ServerId, text: &str) -> Res
     Ok(doors.hosting.command(by, id, &typed.line).await?)
 }
 
-async fn listen(mut viewer: Viewer) {
-    let mut news = viewer.doors.hosting.news();
+async fn listen<N: Clone, T: Serialize>(
+    mut viewer: Viewer,
+    mut news: Receiver<N>,
+    may: impl Fn(&Viewer) -> bool,
+    seen: impl Fn(&Viewer, N) -> Seen<T>,
+) {
     let end = loop {
-        let told = tokio::select! {
-            news = news.recv() => match news {
-                Ok(news) => match viewer.doors.hosting.seen(&viewer.by, news) {
-                    Some(news) => viewer.tell(&news).await,
-                    None => Ok(()),
-                },
+        if let Err(end) = listen_once(&mut viewer, &mut news, &may, &seen).await {
+            break end;
+        }
+    };
+    viewer.leave(end).await;
+}
+
+async fn listen_once<N: Clone, T: Serialize>(
+    viewer: &mut Viewer,
+    news: &mut Receiver<N>,
+    may: &impl Fn(&Viewer) -> bool,
+    seen: &impl Fn(&Viewer, N) -> Seen<T>,
+) -> Result<(), End> {
+    tokio::select! {
+        news = news.recv() => {
+            if !may(viewer) {
+                viewer.check().await?;
+                return Err(NO_LONGER);
+            }
+            match news.map(|news| seen(viewer, news)) {
+                Ok(Seen::Nothing) => Ok(()),
+                Ok(Seen::This(news)) => viewer.tell(&news).await,
+                Ok(Seen::Last(news)) => {
+                    viewer.tell(&news).await?;
+                    Err(OVER)
+                }
                 Err(RecvError::Lagged(missed)) => {
                     viewer.doors.metrics.missed(missed);
                     viewer.tell(&json!({ "event": "lagged", "missed": missed })).await
                 }
                 Err(RecvError::Closed) => Err(OVER),
-            },
-            heard = viewer.hear() => match heard {
-                Ok(Heard::Beat) => viewer.check().await,
-                Ok(Heard::Text(_)) => Ok(()),
-                Err(end) => Err(end),
-            },
-        };
-        if let Err(end) = told {
-            break end;
+            }
         }
-    };
-    viewer.leave(end).await;
+        heard = viewer.hear() => match heard? {
+            Heard::Beat => {
+                viewer.check().await?;
+                if may(viewer) { Ok(()) } else { Err(NO_LONGER) }
+            }
+            Heard::Text(_) => Ok(()),
+        },
+    }
 }

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `people.rs` | set-up, login, accounts, tokens, grants |
 //! | `servers.rs` | games, servers, their power and consoles |
-//! | `live.rs` | WebSockets: a console as it grows, events as they happen |
+//! | `voice.rs` | voice channels, who is in them, and the right to a seat |
+//! | `live.rs` | WebSockets: a console as it grows, events of servers and voice as they happen |
 //! | `house.rs` | the box itself: status, audit, backup, check, doctor, and the API's own document |
 //! | `pages.rs` | `/setup`, the first run's page |
 //! | `manman.rs` | the routes of seed 003 for servers, over the same service |
@@ -30,6 +31,7 @@ use crate::{
     },
     store::{Catalog, Store},
     telemetry::Metrics,
+    voice::Voice,
 };
 
 mod house;
@@ -38,6 +40,7 @@ mod manman;
 mod pages;
 mod people;
 mod servers;
+mod voice;
 
 pub use pages::pages;
 
@@ -49,6 +52,8 @@ pub struct Doors {
     pub audit: Audit,
     /// Servers.
     pub hosting: Hosting,
+    /// Voice channels.
+    pub voice: Voice,
     /// For backups.
     pub store: Store,
     /// What a backup holds.
@@ -97,6 +102,7 @@ fn table() -> Table<State> {
     let all = [
         people::routes(),
         servers::routes(),
+        voice::routes(),
         live::routes(),
         house::routes(),
         manman::routes(),

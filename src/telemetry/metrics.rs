@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,7 +16,7 @@ use prometheus_client::{
 };
 use warp::http::StatusCode;
 
-use crate::hosting::State;
+use crate::{hosting::State, voice::StatsView};
 
 type Label = [(&'static str, &'static str); 1];
 
@@ -30,6 +33,24 @@ pub struct Metrics {
     missed: Counter,
     servers: Family<Label, Gauge>,
     uptime: Gauge<f64, AtomicU64>,
+    voice: Voice,
+}
+
+/// What voice counts by itself, and is asked for.
+#[derive(Clone, Default)]
+struct Voice {
+    channels: Gauge,
+    members: Gauge,
+    talking: Gauge,
+    guests: Gauge,
+    connections: Gauge,
+    crowded_out: Counter,
+    commands: Counter,
+    packets: Counter,
+    deliveries: Counter,
+    coalesced: Counter,
+    words: Counter,
+    drops: Family<Label, Counter>,
 }
 
 /// Something that is open; counted until dropped.
@@ -94,6 +115,8 @@ impl Default for Metrics {
             Unit::Seconds,
             uptime.clone(),
         );
+        let voice = Voice::default();
+        voice.register(&mut registry);
         Self {
             registry: Arc::new(registry),
             requests,
@@ -105,8 +128,101 @@ impl Default for Metrics {
             missed,
             servers,
             uptime,
+            voice,
         }
     }
+}
+
+impl Voice {
+    fn register(&self, registry: &mut Registry) {
+        for (name, about, gauge) in [
+            ("voice_channels", "Voice channels", &self.channels),
+            (
+                "voice_members",
+                "Seats taken in voice channels",
+                &self.members,
+            ),
+            ("voice_talking", "Who talks at this moment", &self.talking),
+            (
+                "voice_guests",
+                "KV guests that registered themselves",
+                &self.guests,
+            ),
+            (
+                "voice_connections",
+                "KV control connections open",
+                &self.connections,
+            ),
+        ] {
+            registry.register(name, about, gauge.clone());
+        }
+        for (name, about, counter) in [
+            (
+                "voice_connections_crowded_out",
+                "KV control connections that gave way to newer ones",
+                &self.crowded_out,
+            ),
+            ("voice_commands", "KV commands answered", &self.commands),
+            (
+                "voice_packets",
+                "Voice packets taken from members",
+                &self.packets,
+            ),
+            (
+                "voice_deliveries",
+                "Voice packets sent on, once per receiver",
+                &self.deliveries,
+            ),
+            (
+                "voice_coalesced",
+                "Messages that carried several packets for one receiver",
+                &self.coalesced,
+            ),
+            (
+                "voice_words",
+                "Keepalives and other system packets taken",
+                &self.words,
+            ),
+        ] {
+            registry.register(name, about, counter.clone());
+        }
+        registry.register(
+            "voice_drops",
+            "Packets that were not relayed, or not to everybody, by reason",
+            self.drops.clone(),
+        );
+    }
+
+    fn set(&self, stats: &StatsView) {
+        for (gauge, value) in [
+            (&self.channels, stats.channels),
+            (&self.members, stats.members),
+            (&self.talking, stats.talking),
+            (&self.guests, stats.guests),
+            (&self.connections, stats.connections),
+        ] {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+        let traffic = &stats.traffic;
+        for (counter, value) in [
+            (&self.crowded_out, stats.crowded_out),
+            (&self.commands, stats.commands),
+            (&self.packets, traffic.packets),
+            (&self.deliveries, traffic.deliveries),
+            (&self.coalesced, traffic.coalesced),
+            (&self.words, traffic.words),
+        ] {
+            reach(counter, value);
+        }
+        for (reason, value) in traffic.drops.reasons() {
+            reach(&self.drops.get_or_create(&[("reason", reason)]), value);
+        }
+    }
+}
+
+/// Brings a counter to what was counted elsewhere. Two pages made at once never let it fall.
+fn reach(counter: &Counter, value: u64) {
+    counter.inner().fetch_max(value, Ordering::Relaxed);
 }
 
 impl Metrics {
@@ -153,8 +269,16 @@ impl Metrics {
     }
 
     /// The page, in OpenMetrics text, with what is only known when asked.
-    pub fn page(&self, uptime: Duration, servers: impl IntoIterator<Item = State>) -> String {
+    pub fn page(
+        &self,
+        uptime: Duration,
+        servers: impl IntoIterator<Item = State>,
+        voice: Option<&StatsView>,
+    ) -> String {
         self.uptime.set(uptime.as_secs_f64());
+        if let Some(stats) = voice {
+            self.voice.set(stats);
+        }
         for state in STATES {
             self.servers.get_or_create(&[("state", state)]).set(0);
         }
@@ -198,6 +322,7 @@ pub(crate) fn word(state: State) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::voice::{Drops, Traffic};
 
     #[test]
     fn the_page_counts_what_happened_and_forgets_what_ended() {
@@ -206,8 +331,12 @@ mod tests {
         let first = metrics.connection();
         let _second = metrics.connection();
         drop(first);
-        metrics.page(Duration::ZERO, [State::Running, State::Running]);
-        let page = metrics.page(Duration::from_secs(5), [State::Running, State::Failed]);
+        metrics.page(Duration::ZERO, [State::Running, State::Running], None);
+        let page = metrics.page(
+            Duration::from_secs(5),
+            [State::Running, State::Failed],
+            None,
+        );
         for line in [
             "longhouse_http_requests_total{status=\"4xx\"} 1",
             "longhouse_http_connections 1",
@@ -219,5 +348,56 @@ mod tests {
         ] {
             assert!(page.contains(line), "{line} is missing in\n{page}");
         }
+    }
+
+    #[test]
+    fn voice_is_told_as_it_counts_itself_and_counters_never_fall() {
+        let metrics = Metrics::default();
+        let mut stats = StatsView {
+            channels: 2,
+            members: 5,
+            talking: 3,
+            guests: 9,
+            connections: 1,
+            crowded_out: 4,
+            commands: 70,
+            traffic: Traffic {
+                packets: 100,
+                deliveries: 400,
+                coalesced: 30,
+                words: 8,
+                drops: Drops {
+                    overrun: 6,
+                    ..Drops::default()
+                },
+            },
+            signer: "00".into(),
+        };
+        metrics.page(Duration::ZERO, [], Some(&stats));
+        (stats.members, stats.traffic.packets) = (0, 90); // an older look that came later
+        stats.traffic.drops.overrun = 7;
+        let page = metrics.page(Duration::ZERO, [], Some(&stats));
+        for line in [
+            "longhouse_voice_channels 2",
+            "longhouse_voice_members 0",
+            "longhouse_voice_talking 3",
+            "longhouse_voice_guests 9",
+            "longhouse_voice_connections 1",
+            "longhouse_voice_connections_crowded_out_total 4",
+            "longhouse_voice_commands_total 70",
+            "longhouse_voice_packets_total 100",
+            "longhouse_voice_deliveries_total 400",
+            "longhouse_voice_coalesced_total 30",
+            "longhouse_voice_words_total 8",
+            "longhouse_voice_drops_total{reason=\"overrun\"} 7",
+            "longhouse_voice_drops_total{reason=\"misplaced\"} 0",
+        ] {
+            assert!(
+                page.lines().any(|found| found == line),
+                "{line} is missing in\n{page}"
+            );
+        }
+        let after = metrics.page(Duration::ZERO, [], None);
+        assert!(after.contains("longhouse_voice_packets_total 100\n"));
     }
 }

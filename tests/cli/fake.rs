@@ -15,7 +15,9 @@ use std::{
 
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{
-    Error, Message, WebSocket, handshake::derive_accept_key, protocol::Role,
+    Error, Message, WebSocket,
+    handshake::derive_accept_key,
+    protocol::{CloseFrame, Role, frame::coding::CloseCode},
 };
 
 /// One request: `GET /servers`, with a body after it when there was one.
@@ -29,6 +31,8 @@ pub(crate) enum Reply {
     Raw(Vec<u8>),
     /// This console, live.
     Live(Arc<Console>),
+    /// These over a WebSocket, and its orderly end.
+    News(Vec<Value>),
 }
 
 pub(crate) fn ok(body: Value) -> Reply {
@@ -164,16 +168,30 @@ fn serve(mut stream: UnixStream, seen: &Mutex<Vec<Seen>>, answer: &dyn Fn(&str) 
             stream.write_all(&bytes).ok();
             stream.shutdown(Shutdown::Both).ok();
         }
+        Reply::News(news) => {
+            stream.write_all(upgrade(header).as_bytes()).unwrap();
+            let mut socket = WebSocket::from_raw_socket(stream, Role::Server, None);
+            for one in news {
+                socket.send(Message::text(one.to_string())).unwrap();
+            }
+            let code = CloseCode::Normal;
+            let reason = "nothing more will come".into();
+            socket.close(Some(CloseFrame { code, reason })).unwrap();
+            while socket.read().is_ok() {} // until it is answered
+        }
         Reply::Live(console) => {
-            let key = derive_accept_key(header("sec-websocket-key").unwrap().as_bytes());
-            let head = format!(
-                "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {key}\r\n\r\n"
-            );
-            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(upgrade(header).as_bytes()).unwrap();
             let since = path.split_once("since=").unwrap().1.parse().unwrap();
             live(stream, &console, since);
         }
     }
+}
+
+fn upgrade(header: impl Fn(&str) -> Option<String>) -> String {
+    let key = derive_accept_key(header("sec-websocket-key").unwrap().as_bytes());
+    format!(
+        "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {key}\r\n\r\n"
+    )
 }
 
 /// Sends what the console has, and adds each typed line and an answer to it.

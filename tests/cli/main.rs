@@ -102,7 +102,29 @@ pub(crate) fn account(id: u64, name: &str) -> Value {
     })
 }
 
-/// A box with one server that runs and two people, where everything succeeds.
+pub(crate) fn channel() -> Value {
+    json!({
+        "id": 5, "title": "Lobby & more", "port": 40_000, "owner": 7, "owner_name": "ada",
+        "created": "2026-01-01T00:00:00.000Z",
+        "members": [
+            {"uid": 7, "account": 1, "name": "ada", "address": "192.0.2.7:5000", "present": true,
+             "talking": true, "silent_ms": 20, "packets": 900, "limited": 0},
+            {"uid": 9, "account": null, "name": null, "address": null, "present": false,
+             "talking": false, "silent_ms": 31_000, "packets": 0, "limited": 3},
+        ],
+        "traffic": traffic(),
+        "sockets": {"shards": 1, "receive_buffer": 4 << 20, "send_buffer": 1 << 20,
+                    "shield": false, "gso_refused": 0},
+    })
+}
+
+fn traffic() -> Value {
+    json!({"packets": 900, "deliveries": 450, "coalesced": 12, "words": 2, "drops": {
+        "malformed": 1, "strangers": 2, "misplaced": 3, "unsound": 4, "unproven": 5, "limited": 6,
+        "unsent": 7, "overrun": 8}})
+}
+
+/// A box with one server that runs, one voice channel and two people, where everything succeeds.
 pub(crate) fn friendly(asked: &str) -> Reply {
     let (method, rest) = asked.split_once(' ').unwrap();
     let path = rest.split([' ', '?']).next().unwrap();
@@ -114,6 +136,19 @@ pub(crate) fn friendly(asked: &str) -> Reply {
             Reply::Say(202, server("stopping").to_string())
         }
         (_, path) if path.starts_with("/servers/3") => ok(server("running")),
+        ("GET", "/voice/channels") => ok(json!([channel()])),
+        ("POST", "/voice/channels") => Reply::Say(201, channel().to_string()),
+        ("GET", "/voice/channels/5") => ok(channel()),
+        ("GET", "/voice/stats") => ok(json!({
+            "channels": 1, "members": 2, "talking": 1, "guests": 4, "connections": 0, "crowded_out": 3,
+            "commands": 77, "traffic": traffic(), "signer": "c0ffee"
+        })),
+        ("GET", "/voice/live") => Reply::News(vec![
+            json!({"seq": 1, "channel": 5, "event": "talking", "uid": 7}),
+            json!({"event": "lagged", "missed": 3}),
+            json!({"seq": 5, "channel": 5, "event": "left", "uid": 9, "why": "silent"}),
+            json!({"seq": 6, "channel": 5, "event": "deleted"}),
+        ]),
         ("GET", "/accounts") => ok(json!([account(1, "ada"), account(2, "bob")])),
         (_, path) if path.starts_with("/accounts") => ok(account(2, "bob")),
         ("GET", "/games") => ok(json!([{

@@ -67,6 +67,54 @@ fn each_verb_asks_what_it_should() {
             ],
         ),
         ("game list", "", &["GET /games"]),
+        ("voice list", "", &["GET /voice/channels"]),
+        ("voice create", "", &["POST /voice/channels {}"]),
+        (
+            "voice create --title Lobby",
+            "",
+            &[r#"POST /voice/channels {"title":"Lobby"}"#],
+        ),
+        (
+            "voice delete 5",
+            "",
+            &["GET /voice/channels/5", "DELETE /voice/channels/5"],
+        ),
+        (
+            "voice kick 5 9",
+            "",
+            &[
+                "GET /voice/channels/5",
+                "DELETE /voice/channels/5/members/9",
+            ],
+        ),
+        (
+            "voice kick 5 ada",
+            "",
+            &[
+                "GET /voice/channels/5",
+                "DELETE /voice/channels/5/members/7",
+            ],
+        ),
+        ("voice stats", "", &["GET /voice/stats"]),
+        (
+            "voice stats 5",
+            "",
+            &["GET /voice/channels/5", "GET /voice/channels/5"],
+        ),
+        (
+            "voice watch",
+            "",
+            &[
+                "GET /voice/live",
+                "GET /voice/channels",
+                "GET /voice/channels",
+            ],
+        ),
+        (
+            "voice watch 5 --json",
+            "",
+            &["GET /voice/channels/5", "GET /voice/live?channel=5"],
+        ),
         (
             "user add eve --role admin --password-stdin",
             "horse staple\n",
@@ -160,6 +208,78 @@ fn tables_are_on_standard_output_and_json_is_what_the_daemon_said() {
     assert!(out.contains("no: openttd is not installed"), "{out}");
     let (_, out, _) = house.run("grant list");
     assert!(out.contains("bob   ada_3   console.read"), "{out}");
+}
+
+#[test]
+fn voice_is_shown_by_title_by_name_and_in_figures() {
+    let house = Box::new();
+    let fake = Fake::start(&house.state(), friendly);
+    let (_, out, err) = house.run("voice list");
+    assert_eq!(
+        out,
+        "ID  TITLE         PORT   MEMBERS  TALKING\n5   Lobby & more  40000  2        1\n"
+    );
+    assert_eq!(err, "");
+    let (_, out, err) = house.run("voice create");
+    assert_eq!(
+        (&*out, &*err),
+        ("5\n", "created `Lobby & more` on UDP port 40000\n")
+    );
+    let (_, out, _) = house.run("voice stats");
+    for line in [
+        "commands         77",
+        "drops.overrun    8",
+        "signer           c0ffee",
+    ] {
+        assert!(
+            out.lines().any(|found| found == line),
+            "{line} is missing in\n{out}"
+        );
+    }
+    let (_, out, err) = house.run("voice watch");
+    assert_eq!(
+        out,
+        "5 Lobby & more: ada (7) talks\n5 Lobby & more: guest 9 was silent for too long\n5 Lobby & more: deleted\n"
+    );
+    assert_eq!(err, "3 events were missed\n");
+    let (_, out, err) = house.run("--json voice watch");
+    let news: Vec<serde_json::Value> = out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!((news.len(), &news[1]["missed"]), (4, &json!(3)), "{err}");
+    let asked = fake.seen().len();
+    let output = house
+        .command("voice delete")
+        .arg("lobby & MORE")
+        .output()
+        .unwrap();
+    let (code, _, err) = told(output);
+    assert_eq!((code, &*err), (0, "deleted 5 (`Lobby & more`)\n"));
+    assert_eq!(
+        fake.seen()[asked..],
+        ["GET /voice/channels", "DELETE /voice/channels/5"]
+    );
+}
+
+#[test]
+fn a_channel_or_a_member_that_is_not_there_is_told_with_a_hint() {
+    let house = Box::new();
+    let _fake = Fake::start(&house.state(), friendly);
+    let (code, _, err) = house.run("voice delete Nowhere");
+    assert_eq!(
+        (code, &*err),
+        (
+            1,
+            "error: no voice channel `Nowhere`\nhint: `longhouse voice list` shows ids and titles\n"
+        )
+    );
+    let (code, _, err) = house.run("voice kick 5 bob");
+    assert_eq!(code, 1);
+    assert!(
+        err.starts_with("error: nobody in voice channel 5 is called `bob`\nhint: "),
+        "{err}"
+    );
 }
 
 #[test]

@@ -2,6 +2,10 @@
 
 #![expect(dead_code, reason = "each test binary uses its own part of this")]
 
+pub(crate) mod disk;
+pub(crate) mod kv;
+pub(crate) mod lan;
+
 use std::{
     collections::BTreeMap,
     error::Error,
@@ -44,6 +48,8 @@ pub(crate) struct House {
     sets: Vec<String>,
     /// Users that no other box has: what is left of a user's processes is killed.
     pub(crate) uids: String,
+    /// Ports of voice channels, so that a box finds its own free when it comes back.
+    voices: String,
     /// What the daemon has in its environment beside ours.
     pub(crate) environment: Vec<(String, String)>,
 }
@@ -98,11 +104,13 @@ impl House {
             .tempdir()
             .expect("a temporary folder");
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let first = 100_000_000
-            + std::process::id() % 1_000_000 * 1_000
-            + NEXT.fetch_add(20, Ordering::Relaxed);
+        let (process, n) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let first = 100_000_000 + process % 1_000_000 * 1_000 + n * 20;
+        // Below those that the kernel gives to anybody. That another box has them too is no harm, but to who comes back.
+        let ports = 12_000 + (process.wrapping_mul(17) + n) % 100 * 200;
         Self {
             uids: format!("hosting.uids={first}-{}", first + 19),
+            voices: format!("voice.ports={ports}-{}", ports + 199),
             folder,
             daemon: None,
             endpoints: BTreeMap::new(),
@@ -136,6 +144,8 @@ impl House {
             .arg("serve")
             .args(["--set", "http.listen=127.0.0.1:0"])
             .args(["--set", "admin.listen=127.0.0.1:0"])
+            .args(["--set", "voice.listen=127.0.0.1:0"])
+            .args(["--set", &self.voices])
             .args(["--set", &self.uids])
             .env("NOTIFY_SOCKET", &notify)
             .envs(self.environment.iter().cloned())
