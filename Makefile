@@ -50,6 +50,7 @@ fuzz:
 # Compares with runit and s6 in the same run, where they are installed ($(PEERS)).
 bench:
 	cargo bench --locked --bench supervision
+	cargo bench --locked --bench fanout
 
 clean:
 	cargo clean

@@ -90,7 +90,7 @@ fn row(what: &str, ours: f64, peer: &str, theirs: f64, least: f64) -> Row {
         theirs: (!absent).then_some(theirs / 1e6),
         ratio: ours / theirs,
         target: format!("at least {least} x"),
-        met: ours >= least * theirs,
+        met: Some(ours >= least * theirs),
     }
 }
 

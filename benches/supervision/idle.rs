@@ -56,6 +56,7 @@ impl House {
             .arg("serve")
             .args(["--set", "http.listen=127.0.0.1:0"])
             .args(["--set", "admin.listen=127.0.0.1:0"])
+            .args(["--set", "voice.listen=127.0.0.1:0"])
             .args(["--set", &format!("data={}", folder.display())])
             .env("NOTIFY_SOCKET", &notify)
             .stdin(Stdio::null())
@@ -168,7 +169,7 @@ fn row(what: &str, ours: f64, unit: &'static str, most: f64) -> Row {
         theirs: None,
         ratio: ours / most,
         target: "at most 1 x".into(),
-        met: ours <= most,
+        met: Some(ours <= most),
     }
 }
 

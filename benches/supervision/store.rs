@@ -62,7 +62,7 @@ pub(crate) fn rows() -> io::Result<Vec<Row>> {
                 true => format!("at least {TARGET} x"),
                 false => "none".into(),
             },
-            met: !judged || ratio >= TARGET,
+            met: judged.then_some(ratio >= TARGET),
         }
     };
     Ok(WRITERS.into_iter().zip(ours).map(row).collect())
