@@ -38,6 +38,7 @@ use crate::{
     sandbox,
     store::{Catalog, LockError, StateLock, Store},
     telemetry::{self, Metrics, http::Readiness},
+    tls,
     voice::{self, Voice},
 };
 
@@ -50,7 +51,7 @@ const BLOCKING: usize = 64;
 /// Every table of the box, for backup, restore and check.
 pub fn catalog() -> Catalog {
     let people = accounts::tables(audit::tables(Catalog::new()));
-    voice::tables(hosting::catalog(people))
+    tls::tables(voice::tables(hosting::catalog(people)))
 }
 
 /// What is wrong with the game definitions, shipped and in `data`: a sentence each.
@@ -152,6 +153,7 @@ impl House {
         let store = Store::open(&config.state)?;
         let audit = Audit::open(store.clone())?;
         let accounts = Accounts::open(store.clone(), audit.clone())?;
+        accounts.set_registration(config.registration);
         let stop = CancellationToken::new();
         let mut parts = JoinSet::new();
         let (hosting, run) = hosting::open(

@@ -20,7 +20,7 @@
 //! | room | owns |
 //! |---|---|
 //! | [`store`] | sled: typed tables, transactions, durable commits, backup and restore. The only `use sled` |
-//! | [`accounts`] | people: credentials, roles, grants, tokens, sessions, throttling |
+//! | [`accounts`] | people: credentials, registration, roles, grants, tokens, sessions, throttling |
 //! | [`audit`] | the write-ahead, hash-chained record of who did what |
 //! | [`hosting`] | servers as they should be: definitions, ports, lifecycle |
 //! | [`worker`] | carries hosting's wishes out on this box: folders, files, launch, observe |
@@ -31,6 +31,7 @@
 //! | [`http`] | the one HTTP tree's carrier: accept loop, limits, callers, problems, routes |
 //! | [`panel`] | the web API under `/api/v1`, its OpenAPI document, and manman's routes |
 //! | `net` | what every TCP door knows: who is one address, how many may come in |
+//! | [`tls`] | the box's own authority, and the certificate that its doors show |
 //! | [`telemetry`] | logs, metrics, the admin listener |
 //! | [`cli`] | verbs, which talk to the daemon over its control socket |
 //! | [`config`] | `longhouse.toml`, checked |
@@ -85,13 +86,16 @@ pub mod console;
 pub mod daemon;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+pub mod games;
 pub mod hosting;
 pub mod http;
 pub mod keeper;
+pub mod lobby;
 mod net;
 pub mod panel;
 pub mod sandbox;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod voice;
 pub mod worker;

@@ -3,11 +3,15 @@
 
 use std::{
     io::{self, ErrorKind},
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
-use nix::sys::resource::{Resource, getrlimit};
+use nix::{
+    ifaddrs::getifaddrs,
+    net::if_::InterfaceFlags,
+    sys::resource::{Resource, getrlimit},
+};
 use tokio::net::{TcpListener, TcpSocket};
 
 /// How long to wait when the system cannot give a connection (out of descriptors): others must end first.
@@ -16,6 +20,9 @@ pub(crate) const RESPITE: Duration = Duration::from_millis(200);
 /// Connections that may wait to be accepted, where the system grants as many (`net.core.somaxconn`). With tokio's 128, a
 /// moment's burst of a crowd costs whoever comes next a second, until the kernel has asked again for them.
 const WAITING: u32 = 4096;
+
+/// How many addresses of this machine are looked at: one with containers has hundreds.
+const CARDS: usize = 64;
 
 /// A door. To be opened within a tokio runtime.
 pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -49,6 +56,34 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
         }
         other => other,
     }
+}
+
+/// What this machine is called.
+pub(crate) fn host_name() -> String {
+    let name = nix::unistd::gethostname().ok();
+    name.and_then(|name| name.into_string().ok())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "longhouse".into())
+}
+
+/// The addresses of this machine's cards, loopback included, but for those that count on one link alone.
+pub(crate) fn addresses() -> Vec<IpAddr> {
+    let Ok(cards) = getifaddrs() else {
+        return vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    };
+    let mut addresses: Vec<IpAddr> = cards
+        .filter(|card| card.flags.contains(InterfaceFlags::IFF_UP))
+        .filter_map(|card| {
+            let address = card.address?;
+            let v4 = address.as_sockaddr_in().map(|v4| v4.ip().into());
+            v4.or_else(|| Some(address.as_sockaddr_in6()?.ip().into()))
+        })
+        .filter(|address| !matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local()))
+        .take(CARDS)
+        .collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
 }
 
 /// How many descriptors this process may have open; keepers and the store need theirs too.

@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -12,22 +12,19 @@ use argon2::{
     password_hash::{PasswordHash, SaltString},
 };
 use sha2::{Digest as _, Sha256};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     AccountId, AccountsError,
     records::Credential,
     secret::{Digest, Hashed, random},
+    turns::{Turn, Turns},
 };
+use crate::audit::Door;
 
 /// KiB per computation.
 const MEMORY: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
-/// Computations at once: they may take this much of the machine, and no more.
-const AT_ONCE: usize = 2;
-/// How long somebody waits for their turn.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a right password is remembered.
 const REMEMBER: Duration = Duration::from_secs(300);
 /// How many are remembered.
@@ -36,17 +33,11 @@ const REMEMBERED: usize = 1024;
 /// Computes and remembers.
 pub(super) struct Vault {
     boot: [u8; 32],
-    turns: Arc<Semaphore>,
-    patience: Duration,
+    turns: Turns,
     /// Until when each is good. Locked for one look or insertion.
     right: Mutex<HashMap<Digest, Instant>>,
     /// What strangers' passwords are held against, so that they take as long.
     nobody: Credential,
-}
-
-/// One's turn to compute.
-pub(super) struct Turn {
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Vault {
@@ -55,8 +46,7 @@ impl Vault {
         let (salt, hash) = (bytes(&random::<16>()), bytes(&random::<32>()));
         Self {
             boot: random(),
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
-            patience: PATIENCE,
+            turns: Turns::new(),
             right: Mutex::default(),
             nobody: Credential(format!(
                 "$argon2id$v=19$m={MEMORY},t={PASSES},p={LANES}${salt}${hash}"
@@ -107,15 +97,9 @@ impl Vault {
         Digest(hash.finalize().into())
     }
 
-    /// Waits for a turn, but not for ever.
-    pub(super) async fn turn(&self) -> Result<Turn, AccountsError> {
-        let turn = tokio::time::timeout(self.patience, Arc::clone(&self.turns).acquire_owned());
-        match turn.await {
-            Ok(permit) => Ok(Turn {
-                _permit: permit.expect("never closed"),
-            }),
-            Err(_) => Err(AccountsError::Busy),
-        }
+    /// Waits for a turn, as long as people at that door do.
+    pub(super) async fn turn(&self, door: Door) -> Result<Turn, AccountsError> {
+        self.turns.take(door).await
     }
 
     /// Whether `given` is the password of `stored`. Without one it takes as long and is not.
@@ -138,8 +122,12 @@ impl Vault {
     }
 
     /// The credential to store for a new password.
-    pub(super) async fn hash(&self, given: Hashed) -> Result<Credential, AccountsError> {
-        let turn = self.turn().await?;
+    pub(super) async fn hash(
+        &self,
+        door: Door,
+        given: Hashed,
+    ) -> Result<Credential, AccountsError> {
+        let turn = self.turn(door).await?;
         let hash = move || {
             let salt = SaltString::encode_b64(&random::<16>()).expect("16 bytes are a salt");
             let hash = argon2()
@@ -167,10 +155,10 @@ mod tests {
     async fn a_password_fits_its_own_credential_only() {
         let vault = Vault::new();
         let [right, wrong] = ["correct horse", "battery staple"].map(|p| Secret::new(p).hashed());
-        let stored = vault.hash(right.clone()).await.unwrap();
+        let stored = vault.hash(Door::Web, right.clone()).await.unwrap();
         assert!(stored.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         let check = async |given: &Hashed, stored: Option<&Credential>| {
-            let turn = vault.turn().await.unwrap();
+            let turn = vault.turn(Door::Web).await.unwrap();
             vault.verify(turn, given.clone(), stored.cloned()).await
         };
         assert!(check(&right, Some(&stored)).await);
@@ -178,19 +166,6 @@ mod tests {
         assert!(!check(&right, None).await);
         assert!(!check(&right, Some(&Credential("junk".into()))).await);
         assert!(PasswordHash::new(&vault.nobody.0).is_ok_and(|hash| hash.hash.is_some()));
-    }
-
-    #[tokio::test]
-    async fn a_third_at_once_waits_and_then_is_told_to_come_back() {
-        let vault = Vault {
-            patience: Duration::ZERO,
-            ..Vault::new()
-        };
-        let first = vault.turn().await.unwrap();
-        let _second = vault.turn().await.unwrap();
-        assert!(matches!(vault.turn().await, Err(AccountsError::Busy)));
-        drop(first);
-        assert!(vault.turn().await.is_ok());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    AccountId, Accounts, AccountsError, Caller, Login, Principal, Role, Secret, Via, names,
+    AccountId, Accounts, AccountsError, Caller, Login, Principal, Role, Secret, Via,
     proof::{acting, stranger},
     records::Account,
     secret::{Digest, fresh},
@@ -34,8 +34,8 @@ impl Accounts {
             return Err(AccountsError::SetupRefused);
         }
         trial.end(true);
-        let name = names::name(name)?;
-        let credential = self.credential(password).await?;
+        let name = self.free_name(name)?;
+        let credential = self.credential(caller.door, password).await?;
         let actor = stranger(caller, &name);
         let from = caller.from;
         let secret = fresh("");
@@ -74,7 +74,7 @@ impl Accounts {
         let subject = format!("account {}", proven.name);
         let work = move |change: &mut Change<'_, '_>| {
             let mut account = change.account(proven.id)?;
-            if account.disabled || account.credential != proven.credential {
+            if !account.may_enter() || account.credential != proven.credential {
                 return Err(AccountsError::WrongCredentials); // changed since it was checked
             }
             let session = change.open_session(&mut account, hash, from)?;
@@ -128,13 +128,8 @@ impl Accounts {
         let people = self.people();
         let account = people
             .account(account)
-            .filter(|account| !account.disabled)?;
-        Some(Principal {
-            actor: acting(caller, account),
-            role: account.role,
-            scopes: None,
-            via: Via::Password,
-        })
+            .filter(|account| account.may_enter())?;
+        Some(entered(caller, account))
     }
 
     /// Who has this name and password (HTTP Basic, and later doors); remembered briefly, so that
@@ -146,12 +141,17 @@ impl Accounts {
         password: &Secret,
     ) -> Result<Principal, AccountsError> {
         let account = self.prove(caller, name, password).await?;
-        Ok(Principal {
-            actor: acting(caller, &account),
-            role: account.role,
-            scopes: None,
-            via: Via::Password,
-        })
+        Ok(entered(caller, &account))
+    }
+}
+
+/// Somebody who came in without a session or a token.
+pub(super) fn entered(caller: &Caller, account: &Account) -> Principal {
+    Principal {
+        actor: acting(caller, account),
+        role: account.role,
+        scopes: None,
+        via: Via::Password,
     }
 }
 

@@ -46,13 +46,10 @@ impl Accounts {
     ) -> Result<AccountView, AccountsError> {
         let role = wish.role.unwrap_or(Role::Player);
         self.may_manage(by, &[role])?;
-        let name = names::name(&wish.name)?;
+        let name = self.free_name(&wish.name)?; // before the work of hashing
         let mail = names::mail(wish.mail.as_deref().unwrap_or_default())?;
-        if self.people().named(&name).is_some() {
-            return Err(AccountsError::NameTaken(name)); // before the work of hashing
-        }
         let credential = match &wish.password {
-            Some(password) => Some(self.credential(password).await?),
+            Some(password) => Some(self.credential(by.actor.door, password).await?),
             None => None,
         };
         let subject = format!("account {name}");
@@ -73,8 +70,8 @@ impl Accounts {
         id: AccountId,
         patch: AccountPatch,
     ) -> Result<AccountView, AccountsError> {
-        let own_mail =
-            by.is(id) && by.scopes.is_none() && patch.role.is_none() && patch.disabled.is_none();
+        let more = patch.role.is_some() || patch.disabled.is_some() || patch.confirmed.is_some();
+        let own_mail = by.is(id) && by.scopes.is_none() && !more;
         if !own_mail {
             self.may_manage(by, &[])?;
         }
@@ -94,13 +91,14 @@ impl Accounts {
             let account = Account {
                 role: patch.role.unwrap_or(was.role),
                 disabled: patch.disabled.unwrap_or(was.disabled),
+                confirmed: patch.confirmed.unwrap_or(was.confirmed),
                 mail: mail.unwrap_or_else(|| was.mail.clone()),
                 ..was.clone()
             };
             if was.is_active_admin() && !account.is_active_admin() && !change.has_other_admin(id) {
                 return Err(AccountsError::LastAdmin(account.name));
             }
-            if account.disabled {
+            if !account.may_enter() {
                 change.end_sessions(id, None)?;
             }
             change.put_account(&account)?;
@@ -137,7 +135,7 @@ impl Accounts {
         } else {
             None
         };
-        let credential = self.credential(new).await?;
+        let credential = self.credential(by.actor.door, new).await?;
         let keep = match by.via {
             Via::Session(SessionId(hash)) if own => Some(hash),
             _ => None,
@@ -432,7 +430,7 @@ mod tests {
                     ids.push(id(&f.person(name, Role::Admin).await));
                 }
                 for (who, role, disabled) in steps {
-                    let patch = AccountPatch { role, disabled, mail: None };
+                    let patch = AccountPatch { role, disabled, ..AccountPatch::default() };
                     match f.accounts.update(&root(), ids[who], patch).await {
                         Ok(_) | Err(LastAdmin(_)) => {}
                         Err(error) => panic!("{error}"),

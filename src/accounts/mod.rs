@@ -8,6 +8,7 @@
 //! ```text
 //!  door: name + password ─► throttle ─► remembered? ─► Argon2id ─► account ─┬─► principal (Basic)
 //!                              │ too many: LockedOut     (2 at once)        └─► session ─► secret
+//!  stranger: name + password ─► policy ─► quota ─► Argon2id ─► new account ─► principal, or a wait
 //!  door: secret ──────────► SHA-256 ─► session or token in memory ─► principal
 //!                              │ unknown: throttle           allows(principal, verb, subject)
 //!
@@ -22,6 +23,9 @@
 //!   it. Of every secret only the SHA-256 is stored.
 //! - **Tokens** start with `lh_` and sleep while their account is disabled. A new password leaves
 //!   them alone; they are revoked one by one.
+//! - **Registration** is open, asks for an administrator's word, or is closed ([`Policy`]). Who waits for
+//!   that word is refused like a wrong password. New accounts are counted per network, in memory, and
+//!   only those that are let through are recorded: a stranger cannot fill the record.
 //! - **Set-up** is open until the first administrator exists, however they were made, and never
 //!   again: the last one cannot be demoted or disabled.
 //! - **Audit**: every change; of logins those that open a session, and an account's lockout when it
@@ -39,12 +43,15 @@ mod manage;
 mod names;
 mod people;
 mod proof;
+mod quota;
 mod records;
+mod register;
 mod roles;
 mod secret;
 mod service;
 mod throttle;
 mod tokens;
+mod turns;
 mod wire;
 
 use std::{net::IpAddr, time::Duration};
@@ -53,10 +60,13 @@ use crate::audit::{Actor, AuditError, Door};
 use crate::store::{Catalog, StoreError};
 
 pub use records::{Account, GrantRecord, NameRecord, Session, Setup, Token};
+pub use register::Policy;
 pub use roles::{AccountId, Role, ServerId, Subject, Verb};
 pub use secret::{Secret, SessionId};
 pub use service::Accounts;
-pub use wire::{AccountPatch, AccountView, Grant, Login, NewAccount, NewToken, TokenView};
+pub use wire::{
+    AccountPatch, AccountView, Grant, Login, NewAccount, NewToken, Registered, TokenView,
+};
 
 /// The catalog, with the records of this room.
 #[must_use]
@@ -166,6 +176,15 @@ pub enum AccountsError {
     /// Too many passwords are being checked at this moment.
     #[error("too many people are coming in at once: try again in a moment")]
     Busy,
+    /// Nobody makes their own account here.
+    #[error("this box takes no registrations: an administrator makes accounts")]
+    RegistrationClosed,
+    /// Too many new accounts from one place; come back later.
+    #[error("too many new accounts: try again in {} s", .retry_after.as_secs().max(1))]
+    TooManyRegistrations {
+        /// When trying again makes sense.
+        retry_after: Duration,
+    },
     /// The last enabled administrator cannot be disabled or demoted.
     #[error("`{0}` is the last administrator and stays one")]
     LastAdmin(String),

@@ -171,7 +171,7 @@ impl People {
             }
         };
         let account = self.account(account)?;
-        (!account.disabled && self.lasts(via, now)).then_some((account, via, scopes))
+        (account.may_enter() && self.lasts(via, now)).then_some((account, via, scopes))
     }
 
     fn lasts(&self, via: Via, now: UnixMillis) -> bool {
@@ -196,7 +196,7 @@ impl People {
         let account = by.actor.account.map(AccountId);
         let role = match account {
             Some(id) => match self.account(id) {
-                Some(account) if !account.disabled => account.role,
+                Some(account) if account.may_enter() => account.role,
                 _ => return false,
             },
             None if by.via == Via::Local => by.role,
@@ -224,9 +224,14 @@ fn gone_if_unreadable<R>(read: Result<Option<R>, StoreError>) -> Option<R> {
 }
 
 impl Account {
+    /// Neither disabled nor waiting for an administrator's word.
+    pub(super) fn may_enter(&self) -> bool {
+        self.confirmed && !self.disabled
+    }
+
     /// An administrator who may come in.
     pub(super) fn is_active_admin(&self) -> bool {
-        self.role == Role::Admin && !self.disabled
+        self.role == Role::Admin && self.may_enter()
     }
 
     pub(super) fn view(&self) -> AccountView {
@@ -236,6 +241,7 @@ impl Account {
             role: self.role,
             mail: self.mail.clone(),
             disabled: self.disabled,
+            confirmed: self.confirmed,
             created: self.created,
             last_login: self.last_login,
         }

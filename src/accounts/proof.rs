@@ -39,13 +39,13 @@ impl Drop for Trial {
 }
 
 /// The control socket answers to root alone, and the box to itself: nobody guesses there.
-fn is_throttled(caller: &Caller) -> bool {
+pub(super) fn is_throttled(caller: &Caller) -> bool {
     !matches!(caller.door, Door::Control | Door::Box)
 }
 
 impl Accounts {
-    /// The account that this name and password are of. Unknown names, accounts without a password
-    /// and disabled ones answer alike, after the same time.
+    /// The account that this name and password are of. Unknown names, accounts without a password,
+    /// disabled ones and those that wait for an administrator's word answer alike, after the same time.
     pub(super) async fn prove(
         &self,
         caller: &Caller,
@@ -62,7 +62,7 @@ impl Accounts {
             return Err(AccountsError::LockedOut { retry_after });
         }
         let vault = &self.house.vault;
-        let usable = account.filter(|account| !account.disabled);
+        let usable = account.filter(Account::may_enter);
         let stored = usable
             .as_ref()
             .and_then(|account| account.credential.clone());
@@ -75,7 +75,7 @@ impl Accounts {
         if let Some(account) = remembered() {
             return Ok(account);
         }
-        let turn = vault.turn().await?;
+        let turn = vault.turn(caller.door).await?;
         // Others with the same password may have been before us, and their proof is ours too.
         if let Some(account) = remembered() {
             return Ok(account);
@@ -98,12 +98,13 @@ impl Accounts {
     }
 
     /// A password's credential, if it can be a password.
-    pub(super) async fn credential(&self, password: &Secret) -> Result<Credential, AccountsError> {
-        match password.len() {
-            0..8 => Err(AccountsError::BadPassword("short")),
-            8..=1024 => self.house.vault.hash(password.hashed()).await,
-            _ => Err(AccountsError::BadPassword("long")),
-        }
+    pub(super) async fn credential(
+        &self,
+        door: Door,
+        password: &Secret,
+    ) -> Result<Credential, AccountsError> {
+        fits(password)?;
+        self.house.vault.hash(door, password.hashed()).await
     }
 
     pub(super) fn begin(&self, caller: &Caller, keys: Vec<Key>) -> Result<Trial, AccountsError> {
@@ -152,6 +153,15 @@ impl Accounts {
         if let Err(error) = recorded.await {
             tracing::warn!(%error, name, "a lockout could not be recorded");
         }
+    }
+}
+
+/// Whether it can be a password.
+pub(super) fn fits(password: &Secret) -> Result<(), AccountsError> {
+    match password.len() {
+        0..8 => Err(AccountsError::BadPassword("short")),
+        8..=1024 => Ok(()),
+        _ => Err(AccountsError::BadPassword("long")),
     }
 }
 
@@ -214,8 +224,8 @@ mod tests {
             .unwrap();
         // Without a turn to compute, only memory can answer.
         let turns = (
-            f.accounts.house.vault.turn().await.unwrap(),
-            f.accounts.house.vault.turn().await.unwrap(),
+            f.accounts.house.vault.turn(Door::Web).await.unwrap(),
+            f.accounts.house.vault.turn(Door::Web).await.unwrap(),
         );
         let by = f
             .accounts

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{AccountId, Role, ServerId, Verb, secret::Digest};
 use crate::{
     clock::UnixMillis,
-    store::{Record, Table},
+    store::{Record, Table, from_bytes},
 };
 
 pub(super) const ACCOUNTS: Table<Account> = Table::new();
@@ -32,6 +32,39 @@ pub struct Account {
     pub(super) last_login: Option<UnixMillis>,
     /// The networks of the last logins, newest first: strangers cannot lock the name there.
     pub(super) networks: Vec<IpAddr>,
+    /// May come in: false for who registered by themselves and waits for an administrator's word.
+    pub(super) confirmed: bool,
+}
+
+/// An account as it was before people could register by themselves.
+#[derive(Serialize, Deserialize)]
+struct AccountV1 {
+    id: AccountId,
+    name: String,
+    credential: Option<Credential>,
+    mail: Option<String>,
+    role: Role,
+    disabled: bool,
+    created: UnixMillis,
+    last_login: Option<UnixMillis>,
+    networks: Vec<IpAddr>,
+}
+
+impl From<AccountV1> for Account {
+    fn from(old: AccountV1) -> Self {
+        Self {
+            id: old.id,
+            name: old.name,
+            credential: old.credential,
+            mail: old.mail,
+            role: old.role,
+            disabled: old.disabled,
+            created: old.created,
+            last_login: old.last_login,
+            networks: old.networks,
+            confirmed: true, // an administrator has made it
+        }
+    }
 }
 
 impl Account {
@@ -47,13 +80,21 @@ impl Account {
             created: UnixMillis::now(),
             last_login: None,
             networks: Vec::new(),
+            confirmed: true,
         }
     }
 }
 
 impl Record for Account {
     const TABLE: &'static str = "account";
-    const FORMAT: u8 = 1;
+    const FORMAT: u8 = 2;
+    fn upgrade(format: u8, body: &[u8]) -> Option<Self> {
+        (format == 1).then(|| from_bytes::<AccountV1>(body).map(Self::from))?
+    }
+    fn upgrade_json(format: u8, value: serde_json::Value) -> Option<Self> {
+        let old = (format == 1).then(|| serde_json::from_value::<AccountV1>(value));
+        old?.ok().map(Self::from)
+    }
 }
 
 /// An Argon2id hash in PHC form. Not printed: what leaks can be attacked at leisure.
@@ -164,6 +205,43 @@ mod tests {
         audit::{self, Audit},
         store::{Catalog, Store, restore},
     };
+
+    /// What an older release wrote in an account's place.
+    #[derive(Serialize, Deserialize)]
+    struct Old(AccountV1);
+    impl Record for Old {
+        const TABLE: &'static str = Account::TABLE;
+        const FORMAT: u8 = 1;
+    }
+
+    fn old() -> AccountV1 {
+        AccountV1 {
+            id: AccountId(7),
+            name: "ada".into(),
+            credential: None,
+            mail: Some("ada@example.org".into()),
+            role: Role::Admin,
+            disabled: false,
+            created: UnixMillis(1),
+            last_login: None,
+            networks: vec![IpAddr::from([192, 0, 2, 1])],
+        }
+    }
+
+    #[tokio::test]
+    async fn an_account_of_an_older_release_is_read_and_counts_as_confirmed() {
+        let f = Fixture::new();
+        let put =
+            |tx: &mut crate::store::Tx<'_>| tx.put(Table::new(), AccountId(7).key(), &Old(old()));
+        f.store.write(put).await.unwrap();
+        let read = f.store.get(ACCOUNTS, AccountId(7).key()).unwrap().unwrap();
+        assert!(read.confirmed && read.is_active_admin());
+        assert_eq!((read.name.as_str(), read.networks.len()), ("ada", 1));
+        let json = serde_json::to_value(old()).unwrap();
+        assert_eq!(Account::upgrade_json(1, json.clone()), Some(read));
+        assert_eq!(Account::upgrade_json(3, json), None);
+        assert!(f.reopened().list(&root()).await.unwrap()[0].confirmed);
+    }
 
     #[tokio::test]
     async fn everything_is_in_the_catalog_and_comes_back_from_a_backup() {

@@ -3,8 +3,8 @@
 //! | role   | may                                                                    |
 //! |--------|------------------------------------------------------------------------|
 //! | guest  | nothing but be logged in; grants wait until the role is raised         |
-//! | player | `server.view`, `voice.join`, and what was granted per server           |
-//! | host   | the same, `server.create`, `voice.create`, and everything with servers and channels of their own |
+//! | player | `server.view`, `voice.join`, `lobby.join`, and what was granted per server |
+//! | host   | the same, `server.create`, `voice.create`, `lobby.moderate`, and everything with servers and channels of their own |
 //! | admin  | everything                                                             |
 //!
 //! Ownership counts from `host` upwards: who is demoted keeps their servers, and the power over
@@ -110,6 +110,15 @@ pub enum Verb {
     /// Delete voice channels and remove people from them.
     #[serde(rename = "voice.manage")]
     VoiceManage,
+    /// See the lobby, play and talk in it.
+    #[serde(rename = "lobby.join")]
+    LobbyJoin,
+    /// Gag, remove and ban people of the lobby.
+    #[serde(rename = "lobby.moderate")]
+    LobbyModerate,
+    /// The lobby's rooms, games and permissions.
+    #[serde(rename = "lobby.manage")]
+    LobbyManage,
 }
 
 /// A server's id; never reused. Here, because grants name servers and hosting builds upon accounts.
@@ -165,6 +174,9 @@ impl Verb {
             Self::VoiceJoin => "voice.join",
             Self::VoiceCreate => "voice.create",
             Self::VoiceManage => "voice.manage",
+            Self::LobbyJoin => "lobby.join",
+            Self::LobbyModerate => "lobby.moderate",
+            Self::LobbyManage => "lobby.manage",
         }
     }
 
@@ -183,7 +195,10 @@ impl Verb {
             | Self::BoxManage
             | Self::VoiceJoin
             | Self::VoiceCreate
-            | Self::VoiceManage => false,
+            | Self::VoiceManage
+            | Self::LobbyJoin
+            | Self::LobbyModerate
+            | Self::LobbyManage => false,
         }
     }
 
@@ -221,11 +236,18 @@ pub(super) fn allowed(by: Standing<'_>, verb: Verb, subject: Subject) -> bool {
     let granted = verb.is_per_server() && by.granted.contains(&verb);
     match by.role {
         Role::Guest => false,
-        Role::Player => matches!(verb, Verb::ServerView | Verb::VoiceJoin) || granted,
+        Role::Player => {
+            matches!(verb, Verb::ServerView | Verb::VoiceJoin | Verb::LobbyJoin) || granted
+        }
         Role::Host => {
             matches!(
                 verb,
-                Verb::ServerView | Verb::ServerCreate | Verb::VoiceJoin | Verb::VoiceCreate
+                Verb::ServerView
+                    | Verb::ServerCreate
+                    | Verb::VoiceJoin
+                    | Verb::VoiceCreate
+                    | Verb::LobbyJoin
+                    | Verb::LobbyModerate
             ) || granted
                 || own
         }
@@ -239,7 +261,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    pub(in crate::accounts) const VERBS: [Verb; 13] = [
+    pub(in crate::accounts) const VERBS: [Verb; 16] = [
         Verb::ServerView,
         Verb::ServerCreate,
         Verb::ServerPower,
@@ -253,6 +275,9 @@ pub(super) mod tests {
         Verb::VoiceJoin,
         Verb::VoiceCreate,
         Verb::VoiceManage,
+        Verb::LobbyJoin,
+        Verb::LobbyModerate,
+        Verb::LobbyManage,
     ];
     const ME: AccountId = AccountId(1);
 
@@ -281,17 +306,20 @@ pub(super) mod tests {
         use Verb::*;
         let [mine, theirs] = [1, 2].map(server);
         assert_eq!(can(Role::Guest, &VERBS, mine), []);
-        assert_eq!(can(Role::Player, &[], mine), [ServerView, VoiceJoin]);
+        let players = [ServerView, VoiceJoin, LobbyJoin];
+        assert_eq!(can(Role::Player, &[], mine), players);
         assert_eq!(
             can(Role::Player, &[ConsoleRead], theirs),
-            [ServerView, ConsoleRead, VoiceJoin]
+            [ServerView, ConsoleRead, VoiceJoin, LobbyJoin]
         );
-        let hosts = [ServerView, ServerCreate, VoiceJoin, VoiceCreate];
+        let lobby = [LobbyJoin, LobbyModerate];
+        let talk = [ServerView, ServerCreate, VoiceJoin, VoiceCreate];
+        let hosts = [&talk[..], &lobby].concat();
         assert_eq!(can(Role::Host, &[], Subject::Box), hosts);
         assert_eq!(can(Role::Host, &[], theirs), hosts);
         assert_eq!(
             can(Role::Host, &[], mine),
-            [&VERBS[..7], &[VoiceJoin, VoiceCreate]].concat()
+            [&VERBS[..7], &[VoiceJoin, VoiceCreate], &lobby].concat()
         );
         let [channel, foreign] = [1, 2].map(|owner| Subject::Channel {
             owner: Some(AccountId(owner)),
@@ -299,16 +327,20 @@ pub(super) mod tests {
         let nobodys = Subject::Channel { owner: None };
         assert_eq!(
             can(Role::Host, &[], channel),
-            [&hosts[..], &[VoiceManage]].concat()
+            [&talk[..], &[VoiceManage], &lobby].concat()
         );
         assert_eq!(can(Role::Host, &[], foreign), hosts);
         assert_eq!(can(Role::Host, &[], nobodys), hosts);
-        assert_eq!(can(Role::Player, &[], channel), [ServerView, VoiceJoin]);
+        assert_eq!(can(Role::Player, &[], channel), players);
         assert_eq!(can(Role::Admin, &[], theirs), VERBS);
         // A grant of what is not about one server gives nothing.
         assert_eq!(
-            can(Role::Player, &[BoxManage, ServerCreate], theirs),
-            [ServerView, VoiceJoin]
+            can(
+                Role::Player,
+                &[BoxManage, ServerCreate, LobbyManage],
+                theirs
+            ),
+            players
         );
     }
 
@@ -330,7 +362,10 @@ pub(super) mod tests {
             // More role is never less power, and power over the box is an administrator's alone.
             let admin = Standing { role: Role::Admin, ..whole };
             prop_assert!(allowed(admin, verb, subject));
-            let box_only = matches!(verb, Verb::AccountsManage | Verb::AuditRead | Verb::BoxManage);
+            let box_only = matches!(
+                verb,
+                Verb::AccountsManage | Verb::AuditRead | Verb::BoxManage | Verb::LobbyManage
+            );
             prop_assert!(!box_only || role == Role::Admin || !allowed(whole, verb, subject));
         }
     }

@@ -18,6 +18,7 @@ use super::{
         ACCOUNTS, Account, GRANTS, GrantRecord, NAMES, NameRecord, SESSIONS, SETUP, SETUPS,
         Session, Setup, TOKENS, Token, grant_key, session_key,
     },
+    register::Desk,
     secret::{Digest, fresh},
     throttle::{Throttle, network},
 };
@@ -51,12 +52,15 @@ pub(super) struct House {
     people: RwLock<People>,
     /// Locked for one step of the throttle; never across an await.
     throttle: Mutex<Throttle>,
+    /// Locked for one question or one change; never across an await.
+    pub(super) desk: Mutex<Desk>,
 }
 
 impl Accounts {
     /// Opens the accounts. Only reads; what does not decode is left out, and said in the log.
     pub fn open(store: Store, audit: Audit) -> Result<Self, AccountsError> {
         let people = RwLock::new(People::load(&store)?);
+        let now = Instant::now().into_std();
         Ok(Self {
             house: Arc::new(House {
                 store,
@@ -64,7 +68,8 @@ impl Accounts {
                 vault: Vault::new(),
                 setup: fresh(""),
                 people,
-                throttle: Mutex::new(Throttle::new(Instant::now().into_std())),
+                throttle: Mutex::new(Throttle::new(now)),
+                desk: Mutex::new(Desk::new(now)),
             }),
         })
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AccountId, Role, Secret, ServerId, Verb};
+use super::{AccountId, Principal, Role, Secret, ServerId, Verb};
 use crate::clock::UnixMillis;
 
 /// An account as the API reads it.
@@ -21,6 +21,8 @@ pub struct AccountView {
     pub mail: Option<String>,
     /// May not come in.
     pub disabled: bool,
+    /// May come in: false while somebody who registered by themselves waits for an administrator's word.
+    pub confirmed: bool,
     /// When it was created.
     #[schema(value_type = String)]
     pub created: UnixMillis,
@@ -51,8 +53,19 @@ pub struct AccountPatch {
     pub role: Option<Role>,
     /// Disable or enable; disabling ends all sessions at once.
     pub disabled: Option<bool>,
-    /// New mail address.
+    /// New mail address; empty takes it away.
     pub mail: Option<String>,
+    /// Let somebody in who registered by themselves, or take that back, which ends all sessions at once.
+    pub confirmed: Option<bool>,
+}
+
+/// Somebody who has just made their own account.
+#[derive(Debug, Clone)]
+pub struct Registered {
+    /// Their account.
+    pub account: AccountView,
+    /// Who has come in with it; none while an administrator has to let them in first.
+    pub by: Option<Principal>,
 }
 
 /// A fresh session.

@@ -55,6 +55,8 @@ pub enum Door {
     Box,
     /// The control port of the KV voice protocol.
     Voice,
+    /// The GGZ lobby.
+    Lobby,
 }
 
 /// Who acts, from where, through which door.

@@ -3,12 +3,13 @@
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{
-    Args, Parser, Subcommand, ValueHint,
+    ArgGroup, Args, Parser, Subcommand, ValueHint,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::permissions::Allowed;
 use crate::accounts::{Role, Verb};
 use crate::hosting::{Limits, Restart};
 
@@ -306,6 +307,42 @@ pub(crate) enum User {
     },
     /// List everybody.
     List,
+    /// Show all of one account.
+    Show {
+        /// Who.
+        name: String,
+    },
+    /// Change several things of an account at once.
+    #[command(group = ArgGroup::new("change").required(true).multiple(true))]
+    Edit {
+        /// Who.
+        name: String,
+        /// Their mail address; empty takes it away.
+        #[arg(long, group = "change")]
+        mail: Option<String>,
+        /// What they are on this box.
+        #[arg(long, group = "change")]
+        role: Option<Role>,
+        /// Whether they are let in no more.
+        #[arg(long, value_name = "BOOL", group = "change")]
+        disabled: Option<bool>,
+        /// Whether they, who registered by themselves, are let in.
+        #[arg(long, value_name = "BOOL", group = "change")]
+        confirmed: Option<bool>,
+    },
+    /// Let somebody in who registered by themselves (`accounts.registration` is `confirm`).
+    Confirm {
+        /// Who.
+        name: String,
+    },
+    /// Show or set what somebody may do in the lobby.
+    Permissions {
+        /// Who.
+        name: String,
+        /// `default` (as their role says), a mask like 7 or 0x1f, or words with commas between them: admin, host, registered, guest, chatbot, join_table and so on.
+        #[arg(value_name = "PERMISSIONS")]
+        permissions: Option<Allowed>,
+    },
     /// Change what somebody is on this box.
     Role {
         /// Who.
@@ -389,7 +426,7 @@ pub(crate) enum Audit {
 }
 
 /// Every verb that grants and scopes know, as the API writes it.
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 16] = [
     "server.view",
     "server.create",
     "server.power",
@@ -403,6 +440,9 @@ const VERBS: [&str; 13] = [
     "voice.join",
     "voice.create",
     "voice.manage",
+    "lobby.join",
+    "lobby.moderate",
+    "lobby.manage",
 ];
 
 fn verbs() -> impl TypedValueParser<Value = Verb> {
@@ -498,6 +538,14 @@ mod tests {
             "user passwd ada",
             "user disable ada",
             "user enable ada",
+            "user show ada",
+            "user edit ada --mail ada@example.org --role host",
+            "user edit ada --disabled false --confirmed true",
+            "user confirm ada",
+            "user permissions ada",
+            "user permissions ada 0x1f",
+            "user permissions ada host,chat_bot",
+            "user permissions ada default",
             "token create ada bot --scope console.read --scope server.view --expires 30d",
             "token list",
             "token revoke 4",
@@ -534,6 +582,11 @@ mod tests {
             "server create openttd --memory 99999999999G",
             "user add ada --password secret",
             "user add ada --role king",
+            "user edit ada",
+            "user edit ada --role king",
+            "user confirm",
+            "user permissions ada king",
+            "user permissions ada 512",
             "user add ada --password-stdin --no-password",
             "token create ada bot --scope everything",
             "token create ada bot --expires soon",

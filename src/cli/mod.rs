@@ -21,6 +21,7 @@ mod fault;
 mod keyboard;
 mod pages;
 mod people;
+mod permissions;
 mod power;
 mod print;
 mod prompt;

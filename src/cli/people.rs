@@ -7,11 +7,12 @@ use super::{
     Session,
     args::{Audit, Grant, Token, User},
     fault::Fault,
+    permissions,
     print::{Cell, Colour, Table, note},
     prompt,
     server::find,
 };
-use crate::accounts::{AccountView, Grant as Granted, TokenView, Verb};
+use crate::accounts::{AccountPatch, AccountView, Grant as Granted, TokenView, Verb};
 use crate::audit::{Line, Verdict};
 use crate::hosting::View;
 
@@ -53,16 +54,38 @@ pub(crate) async fn user(session: &Session, verb: User) -> Result<(), Fault> {
                         Cell::new(account.id.0),
                         Cell::new(&account.name),
                         Cell::new(word(&account.role)),
-                        match account.disabled {
-                            true => Cell::coloured("no", Colour::Bad),
-                            false => Cell::new("yes"),
-                        },
+                        enabled(&account),
                         Cell::maybe(account.last_login),
                         Cell::maybe(account.mail),
                     ]);
                 }
                 Ok(table.render(session.out.colour))
             })
+        }
+        User::Show { name } => show(session, &name).await,
+        User::Edit {
+            name,
+            mail,
+            role,
+            disabled,
+            confirmed,
+        } => {
+            let wish = AccountPatch {
+                role,
+                disabled,
+                mail,
+                confirmed,
+            };
+            let mut wish = json!(wish);
+            if let Some(fields) = wish.as_object_mut() {
+                fields.retain(|_, value| !value.is_null()); // what was not named stays
+            }
+            patch(session, &name, &wish).await
+        }
+        User::Confirm { name } => patch(session, &name, &json!({ "confirmed": true })).await,
+        User::Permissions { name, permissions } => {
+            let id = account(session, &name).await?.id.0;
+            permissions::run(session, id, permissions).await
         }
         User::Role { name, role } => patch(session, &name, &json!({ "role": role })).await,
         User::Disable { name } => patch(session, &name, &json!({ "disabled": true })).await,
@@ -76,6 +99,34 @@ pub(crate) async fn user(session: &Session, verb: User) -> Result<(), Fault> {
             let path = format!("/accounts/{id}/password");
             change(session, Method::POST, &path, &json!({ "new": new }), "set").await
         }
+    }
+}
+
+async fn show(session: &Session, name: &str) -> Result<(), Fault> {
+    let path = format!("/accounts/{}", account(session, name).await?.id.0);
+    let answer = session.control.get(&path).await?;
+    session.out.answer(&answer, || {
+        let account: AccountView = answer.read()?;
+        let mut table = Table::fields();
+        table.field("id", account.id.0);
+        table.field("name", &account.name);
+        table.field("role", word(&account.role));
+        table.row([Cell::coloured("enabled", Colour::Quiet), enabled(&account)]);
+        let mail = account.mail.as_deref().unwrap_or("-");
+        table.field("mail", mail);
+        table.field("created", account.created);
+        let last = account.last_login.map_or("-".into(), |at| at.to_string());
+        table.field("last login", last);
+        Ok(table.render(session.out.colour))
+    })
+}
+
+/// Whether they may come in, and if not, why.
+fn enabled(account: &AccountView) -> Cell {
+    match (account.disabled, account.confirmed) {
+        (true, _) => Cell::coloured("no", Colour::Bad),
+        (false, false) => Cell::coloured("unconfirmed", Colour::Bad),
+        (false, true) => Cell::new("yes"),
     }
 }
 

@@ -276,6 +276,13 @@ impl From<AccountsError> for Fault {
                     .member("retry_after_s", seconds)
                     .header(header::RETRY_AFTER, seconds);
             }
+            AccountsError::TooManyRegistrations { retry_after } => {
+                let seconds = retry_after.as_secs().max(1);
+                return Self::new(Code::LockedOut, error.to_string())
+                    .member("retry_after_s", seconds)
+                    .header(header::RETRY_AFTER, seconds);
+            }
+            AccountsError::RegistrationClosed => Code::Forbidden,
             AccountsError::WrongCredentials => Code::WrongCredentials,
             AccountsError::WrongToken => Code::WrongToken,
             AccountsError::SetupRefused => Code::SetupRefused,

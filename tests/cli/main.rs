@@ -97,7 +97,7 @@ pub(crate) fn server(state: &str) -> Value {
 
 pub(crate) fn account(id: u64, name: &str) -> Value {
     json!({
-        "id": id, "name": name, "role": "host", "mail": null, "disabled": false,
+        "id": id, "name": name, "role": "host", "mail": null, "disabled": false, "confirmed": id != 2,
         "created": "2026-01-01T00:00:00.000Z", "last_login": null
     })
 }
@@ -151,6 +151,8 @@ pub(crate) fn friendly(asked: &str) -> Reply {
         ]),
         ("GET", "/accounts") => ok(json!([account(1, "ada"), account(2, "bob")])),
         (_, path) if path.starts_with("/accounts") => ok(account(2, "bob")),
+        ("PUT", "/lobby/permissions/2") => ok(json!({"mask": 23})),
+        ("GET", "/lobby/permissions/2") => ok(json!({"mask": null})),
         ("GET", "/games") => ok(json!([{
             "name": "openttd", "title": "OpenTTD", "description": "Trains", "install": "debian",
             "versions": ["13.0"], "settings": {"password": {"type": "text"}, "size": {"type": "integer"}}, "unavailable": "openttd is not installed"

@@ -126,6 +126,35 @@ fn each_verb_asks_what_it_should() {
             &[r#"POST /accounts {"name":"eve","role":"player"}"#],
         ),
         ("user list", "", &["GET /accounts"]),
+        ("user show bob", "", &["GET /accounts", "GET /accounts/2"]),
+        (
+            "user edit bob --mail b@example.org --role host",
+            "",
+            &[
+                "GET /accounts",
+                r#"PATCH /accounts/2 {"mail":"b@example.org","role":"host"}"#,
+            ],
+        ),
+        (
+            "user confirm bob",
+            "",
+            &["GET /accounts", r#"PATCH /accounts/2 {"confirmed":true}"#],
+        ),
+        (
+            "user permissions bob",
+            "",
+            &["GET /accounts", "GET /lobby/permissions/2"],
+        ),
+        (
+            "user permissions bob registered,chat_announce",
+            "",
+            &["GET /accounts", r#"PUT /lobby/permissions/2 {"mask":23}"#],
+        ),
+        (
+            "user permissions bob default",
+            "",
+            &["GET /accounts", r#"PUT /lobby/permissions/2 {"mask":null}"#],
+        ),
         (
             "user role bob admin",
             "",
@@ -208,6 +237,27 @@ fn tables_are_on_standard_output_and_json_is_what_the_daemon_said() {
     assert!(out.contains("no: openttd is not installed"), "{out}");
     let (_, out, _) = house.run("grant list");
     assert!(out.contains("bob   ada_3   console.read"), "{out}");
+}
+
+#[test]
+fn people_are_shown_with_what_keeps_them_out_and_what_they_may() {
+    let house = Box::new();
+    let _fake = Fake::start(&house.state(), friendly);
+    let (_, out, _) = house.run("user list");
+    assert_eq!(
+        out,
+        "ID  NAME  ROLE  ENABLED      LAST LOGIN  MAIL\n1   ada   host  yes          -           -\n2   bob   host  unconfirmed  -           -\n"
+    );
+    let (_, out, _) = house.run("user show bob");
+    assert!(out.contains("enabled     unconfirmed\n"), "{out}");
+    let (_, out, _) = house.run("user permissions bob host");
+    assert_eq!(
+        out,
+        "mask  0x00000017\nmay   join_table, launch_table, rooms_login, chat_announce\n"
+    );
+    let (_, out, _) = house.run("user permissions bob");
+    assert_eq!(out, "mask  default: as the role says\n");
+    assert_eq!(house.run("user permissions bob king").0, 2);
 }
 
 #[test]

@@ -1,0 +1,175 @@
+//! Whose turn it is to compute: two at once, and each door in a line of its own.
+//!
+//! ```text
+//!  lobby   ─► at most 4096 ─► first come, first served ─► 4 at the head ─┐
+//!                  │ more: Busy                │ 120 s: Busy              ├─► 2 turns, in order
+//!  others  ─► at most 1024 ─► first come, first served ─► 4 at the head ─┘
+//!                                              │ 10 s: Busy
+//! ```
+//!
+//! Only the heads of the lines stand before the turns, so that they alternate: a crowd that logs in to
+//! the lobby at the same moment waits for its own, and not the web for the crowd. Who goes away leaves
+//! their place by dropping the future.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::AccountsError;
+use crate::audit::Door;
+
+/// Computations at once: they may take this much of the machine, and no more.
+const AT_ONCE: usize = 2;
+/// How many of one line stand before the turns: enough that none is idle while anybody waits.
+const HEADS: usize = 2 * AT_ONCE;
+
+/// The lines, and the turns that they lead to.
+#[derive(Debug)]
+pub(super) struct Turns {
+    lobby: Line,
+    others: Line,
+    turns: Arc<Semaphore>,
+}
+
+/// Semaphores of tokio are fair: who asked first is served first.
+#[derive(Debug)]
+struct Line {
+    places: Arc<Semaphore>,
+    heads: Arc<Semaphore>,
+    /// How long somebody waits for their turn.
+    patience: Duration,
+}
+
+/// One's turn to compute; it ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Turn {
+    _turn: OwnedSemaphorePermit,
+    _head: OwnedSemaphorePermit,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Line {
+    fn new(places: usize, patience: Duration) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(places)),
+            heads: Arc::new(Semaphore::new(HEADS)),
+            patience,
+        }
+    }
+}
+
+impl Turns {
+    pub(super) fn new() -> Self {
+        Self {
+            // A computation costs some 28 ms of a core: as many as get through in that time on two of them,
+            // while others use those too.
+            lobby: Line::new(4096, Duration::from_secs(120)),
+            // A request has its answer while somebody still looks at it.
+            others: Line::new(1024, Duration::from_secs(10)),
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+
+    /// Waits for a turn, but neither for ever nor in a line without end.
+    pub(super) async fn take(&self, door: Door) -> Result<Turn, AccountsError> {
+        let line = match door {
+            Door::Lobby => &self.lobby,
+            Door::Control | Door::Web | Door::Box | Door::Voice => &self.others,
+        };
+        let place = Arc::clone(&line.places).try_acquire_owned();
+        let place = place.map_err(|_| AccountsError::Busy)?;
+        let turn = async {
+            let head = Arc::clone(&line.heads).acquire_owned().await;
+            let turn = Arc::clone(&self.turns).acquire_owned().await;
+            Turn {
+                _turn: turn.expect("never closed"),
+                _head: head.expect("never closed"),
+                _place: place,
+            }
+        };
+        let turn = tokio::time::timeout(line.patience, turn).await;
+        turn.map_err(|_| AccountsError::Busy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        sync::Mutex,
+        task::{Context, Poll, Waker},
+    };
+
+    use super::*;
+
+    const STORM: usize = 1000;
+
+    /// A computation takes this long.
+    const WORK: Duration = Duration::from_millis(50);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_third_at_once_waits_and_then_is_told_to_come_back() {
+        let turns = Turns::new();
+        let first = turns.take(Door::Web).await.unwrap();
+        let _second = turns.take(Door::Web).await.unwrap();
+        let begun = tokio::time::Instant::now();
+        let third = turns.take(Door::Web).await;
+        assert!(matches!(third, Err(AccountsError::Busy)));
+        assert_eq!(begun.elapsed().as_secs(), 10);
+        drop(first);
+        assert!(turns.take(Door::Web).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_storm_on_the_lobby_is_served_in_order_and_the_web_does_not_wait_for_it() {
+        let turns = Arc::new(Turns::new());
+        let served = Arc::new(Mutex::new(Vec::new()));
+        let mut storm = tokio::task::JoinSet::new();
+        for n in 0..STORM {
+            let (turns, served) = (turns.clone(), served.clone());
+            storm.spawn(async move {
+                let turn = turns.take(Door::Lobby).await.unwrap();
+                served.lock().unwrap().push(n);
+                tokio::time::sleep(WORK).await;
+                drop(turn);
+            });
+        }
+        tokio::task::yield_now().await;
+        let begun = tokio::time::Instant::now();
+        turns.take(Door::Web).await.unwrap();
+        assert!(begun.elapsed() <= 4 * WORK, "{:?}", begun.elapsed());
+        storm.join_all().await;
+        assert_eq!(*served.lock().unwrap(), (0..STORM).collect::<Vec<_>>());
+        let least = WORK * u32::try_from(STORM / AT_ONCE).unwrap();
+        assert!(begun.elapsed() >= least && begun.elapsed() < least + 4 * WORK);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_has_an_end_and_who_goes_away_leaves_their_place() {
+        let mut turns = Turns::new();
+        turns.lobby = Line::new(5, Duration::from_secs(120));
+        let held = [
+            turns.take(Door::Lobby).await.unwrap(),
+            turns.take(Door::Lobby).await.unwrap(),
+        ];
+        let mut asleep = Context::from_waker(Waker::noop());
+        {
+            let mut waiters: Vec<_> = (0..3).map(|_| Box::pin(turns.take(Door::Lobby))).collect();
+            for waiter in &mut waiters {
+                assert!(waiter.as_mut().poll(&mut asleep).is_pending());
+            }
+            // The line is full at once, and the web's is another.
+            let late = pin!(turns.take(Door::Lobby)).poll(&mut asleep);
+            assert!(matches!(late, Poll::Ready(Err(AccountsError::Busy))));
+            assert!(pin!(turns.take(Door::Web)).poll(&mut asleep).is_pending());
+        }
+        // All three have hung up; the next in line is the first.
+        let mut next = pin!(turns.take(Door::Lobby));
+        assert!(next.as_mut().poll(&mut asleep).is_pending());
+        drop(held);
+        next.await.unwrap();
+        assert_eq!(turns.lobby.places.available_permits(), 5);
+        assert_eq!(turns.lobby.heads.available_permits(), HEADS);
+        assert_eq!(turns.turns.available_permits(), AT_ONCE);
+    }
+}

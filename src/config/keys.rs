@@ -1,0 +1,106 @@
+//! Every key: its name, its default, and what it means.
+
+/// One key: its name, what it is when nobody says otherwise, and what it means.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) default: &'static str,
+    meaning: &'static str,
+}
+
+pub(super) const STATE: &str = "state";
+pub(super) const DATA: &str = "data";
+pub(super) const HTTP_LISTEN: &str = "http.listen";
+pub(super) const ADMIN_LISTEN: &str = "admin.listen";
+pub(super) const REGISTRATION: &str = "accounts.registration";
+pub(super) const PORTS: &str = "hosting.ports";
+pub(super) const UIDS: &str = "hosting.uids";
+pub(super) const RECYCLE: &str = "hosting.recycle";
+pub(super) const CONSOLE: &str = "hosting.console";
+pub(super) const VOICE_LISTEN: &str = "voice.listen";
+pub(super) const VOICE_PORTS: &str = "voice.ports";
+pub(super) const LEGACY_ADMIN: &str = "voice.legacy_admin";
+pub(super) const VOICE_RATE: &str = "voice.rate";
+pub(super) const VOICE_SHARDS: &str = "voice.shards";
+pub(super) const LOBBY_LISTEN: &str = "lobby.listen";
+pub(super) const LOBBY_NAME: &str = "lobby.name";
+pub(super) const LOBBY_TLS: &str = "lobby.tls";
+pub(super) const LOBBY_UIDS: &str = "lobby.uids";
+pub(super) const LOBBY_TABLES: &str = "lobby.tables";
+pub(super) const LOBBY_SESSIONS: &str = "lobby.sessions";
+pub(super) const LOBBY_ANNOUNCE: &str = "lobby.announce";
+pub(super) const META_LISTEN: &str = "lobby.meta_listen";
+pub(super) const PUBLISH: &str = "lobby.publish";
+pub(super) const PUBLISH_NAME: &str = "lobby.publish_name";
+pub(super) const PUBLISH_PASSWORD: &str = "lobby.publish_password";
+pub(super) const LAG: &str = "lobby.lag";
+pub(super) const PING: &str = "lobby.ping";
+pub(super) const ROOM_UPDATE: &str = "lobby.room_update";
+
+#[rustfmt::skip]
+pub(super) const KEYS: &[Key] = &[
+    Key { name: STATE, default: "", meaning: "Everything that this box remembers. Empty: /var/lib/longhouse as root, else ./longhouse-data" },
+    Key { name: DATA, default: "", meaning: "A folder whose games/NAME.toml add to the shipped definitions or replace them. Empty: none" },
+    Key { name: HTTP_LISTEN, default: "0.0.0.0:8080", meaning: "Address and port of the HTTP API; port 0 takes any free one" },
+    Key { name: ADMIN_LISTEN, default: "127.0.0.1:9090", meaning: "Address and port of /live, /ready and /metrics" },
+    Key { name: REGISTRATION, default: "open", meaning: "Who may make an account for themselves: open (everybody), confirm (an administrator lets them in), or closed" },
+    Key { name: PORTS, default: "7000-7999", meaning: "Ports for game servers; in a pool of 1000, class 0 has the first hundred, class 1 the next" },
+    Key { name: UIDS, default: "30000-59999", meaning: "User ids for game servers, one each, when the daemon is root; nobody else may use them" },
+    Key { name: RECYCLE, default: "7d", meaning: "How long a deleted server's folder stays in the recycle bin" },
+    Key { name: CONSOLE, default: "16M", meaning: "Console history to keep on disk per server" },
+    Key { name: VOICE_LISTEN, default: "0.0.0.0:8085", meaning: "Address and port of the KV voice protocol's control; voice channels use the same address" },
+    Key { name: VOICE_PORTS, default: "40000-40999", meaning: "UDP ports for voice channels, one each" },
+    Key { name: LEGACY_ADMIN, default: "false", meaning: "Whether KV's uid 0 is an administrator without any proof: false, true (for programs on this box), or anywhere" },
+    Key { name: VOICE_RATE, default: "500", meaning: "Voice packets per second that one member may send; more are dropped" },
+    Key { name: VOICE_SHARDS, default: "auto", meaning: "Sockets that one busy voice channel may spread over: a number, or auto for one per core" },
+    Key { name: LOBBY_LISTEN, default: "0.0.0.0:5688", meaning: "Address and port of the lobby, for GGZ programs" },
+    Key { name: LOBBY_NAME, default: "", meaning: "What the lobby calls itself. Empty: the machine's host name" },
+    Key { name: LOBBY_TLS, default: "true", meaning: "Whether programs may ask the lobby for TLS, with a certificate of the box's own authority" },
+    Key { name: LOBBY_UIDS, default: "60578-61183", meaning: "User ids for table games, one per table, when the daemon is root; nobody else may use them, nor hosting.uids hold any of them" },
+    Key { name: LOBBY_TABLES, default: "600", meaning: "Tables that the lobby may have at once" },
+    Key { name: LOBBY_SESSIONS, default: "8192", meaning: "Sessions that the lobby may have at once" },
+    Key { name: LOBBY_ANNOUNCE, default: "true", meaning: "Whether the lobby is announced on the local network by mDNS" },
+    Key { name: META_LISTEN, default: "0.0.0.0:15689", meaning: "Address and port where the box answers as a GGZ meta server. Empty: it does not" },
+    Key { name: PUBLISH, default: "", meaning: "HOST:PORT of a meta server that the lobby is published at. Empty: nowhere" },
+    Key { name: PUBLISH_NAME, default: "", meaning: "Name by which that meta server knows the box" },
+    Key { name: PUBLISH_PASSWORD, default: "", meaning: "Password for that name; better said in the environment or in a file that only the box can read" },
+    Key { name: LAG, default: "500,1000,2000,5000", meaning: "Answer times in milliseconds from which a session counts as lagging by one degree more" },
+    Key { name: PING, default: "10s", meaning: "How often a session is asked for an answer" },
+    Key { name: ROOM_UPDATE, default: "60s", meaning: "How often rooms are told how many people the other rooms have" },
+];
+
+/// The key of that name.
+pub(super) fn find(name: &str) -> Result<&'static str, String> {
+    match KEYS.iter().find(|key| key.name == name) {
+        Some(key) => Ok(key.name),
+        None => {
+            let known: Vec<_> = KEYS.iter().map(|key| key.name).collect();
+            Err(format!(
+                "there is no key `{name}`; there are {}",
+                known.join(", ")
+            ))
+        }
+    }
+}
+
+/// The variable of a key.
+pub(super) fn variable(key: &str) -> String {
+    format!("LONGHOUSE_{}", key.to_uppercase().replace('.', "_"))
+}
+
+/// `data/longhouse.toml`: every key with its default, commented out.
+pub fn commented_default() -> String {
+    let mut text = String::from(
+        "# Longhouse configuration. Each key is shown with its default; remove the `#` to change one.\n\
+         # Every key is also an environment variable (http.listen: LONGHOUSE_HTTP_LISTEN) and a flag\n\
+         # (--set http.listen=0.0.0.0:80); the flag wins over the variable, the variable over this file.\n",
+    );
+    for key in KEYS {
+        let Key {
+            name,
+            default,
+            meaning,
+        } = key;
+        text += &format!("\n# {meaning}.\n# {name} = \"{default}\"\n");
+    }
+    text
+}

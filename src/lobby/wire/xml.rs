@@ -1,0 +1,1 @@
+//! An endless XML document, framed into elements as they complete.
