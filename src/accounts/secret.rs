@@ -28,6 +28,11 @@ impl Secret {
         Self(clear.into())
     }
 
+    /// As it is, for the one who has to send it: our own clients.
+    pub(crate) fn clear(&self) -> &str {
+        &self.0
+    }
+
     /// In bytes.
     pub(super) fn len(&self) -> usize {
         self.0.len()

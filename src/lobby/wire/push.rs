@@ -1,6 +1,6 @@
 //! What the server says.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::terms::{
@@ -9,7 +9,7 @@ use super::terms::{
 };
 
 /// One thing that the server says. Over the WebSocket it is JSON, tagged by `push`.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "push", rename_all = "snake_case")]
 pub enum Push {
     /// The first words of a connection: XML declaration, SESSION, SERVER.
@@ -83,7 +83,7 @@ pub enum Push {
 }
 
 /// The first words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Hello {
     /// What this box calls itself.
     pub name: String,
@@ -98,7 +98,7 @@ pub struct Hello {
 }
 
 /// What a RESULT carries.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Body {
     /// Nothing.
@@ -117,7 +117,7 @@ pub enum Body {
 }
 
 /// A game type.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[expect(
     missing_docs,
     reason = "the attributes of GAME, as docs/ggz.md tells them"
@@ -139,7 +139,7 @@ pub struct GameView {
 }
 
 /// Who made a game type, and what it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct About {
     pub author: String,
@@ -148,7 +148,7 @@ pub struct About {
 }
 
 /// A room.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RoomView {
     /// Its number.
     pub id: RoomId,
@@ -165,7 +165,7 @@ pub struct RoomView {
 }
 
 /// A person in a room.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PlayerView {
     /// Their name.
     pub name: String,
@@ -182,7 +182,7 @@ pub struct PlayerView {
 }
 
 /// How somebody does in a game. What the game does not count, and all of a guest's, is left out.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Stats {
     /// Wins, losses, ties, forfeits.
     pub records: Option<[u32; 4]>,
@@ -193,7 +193,7 @@ pub struct Stats {
 }
 
 /// A table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct TableView {
     pub id: TableId,
@@ -206,7 +206,7 @@ pub struct TableView {
 }
 
 /// What changed.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "update", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "fields: the room, and what changed in it")]
 pub enum Update {
@@ -252,7 +252,7 @@ pub enum Update {
         status: TableStatus,
         seats: u32,
     },
-    /// Somebody sat down, or watches.
+    /// Somebody sat down, or watches. `seats` counts places of that kind: seats, or numbers of spectators.
     TableJoin {
         room: RoomId,
         table: TableId,
@@ -260,7 +260,7 @@ pub enum Update {
         name: String,
         seats: u32,
     },
-    /// Somebody left.
+    /// Somebody left. `seats` as when they joined.
     TableLeave {
         room: RoomId,
         table: TableId,
@@ -276,7 +276,7 @@ pub enum Update {
         seat: Seat,
         seats: u32,
     },
-    /// What a table is called.
+    /// What a table is called. `seats` is not in the XML.
     TableDesc {
         room: RoomId,
         table: TableId,
@@ -296,7 +296,7 @@ pub enum Update {
 }
 
 /// Where at a table somebody is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
     /// At this seat.
@@ -306,7 +306,7 @@ pub enum Place {
 }
 
 /// One person at a table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct SeatInfo {
     pub seat: u32,
@@ -316,7 +316,7 @@ pub struct SeatInfo {
 }
 
 /// One place in a game's ranking.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Ranking {
     /// From 1.

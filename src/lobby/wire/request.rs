@@ -142,9 +142,39 @@ pub enum Request {
         /// Give.
         value: bool,
     },
+    /// A token for a channel from another address, or for any channel. Not in the original's protocol.
+    Token,
     /// An element that means nothing here.
     #[serde(skip)]
     Unknown,
+}
+
+impl Request {
+    /// What a RESULT calls it, if one has to be sent; none for what is never answered by one.
+    pub fn action(&self) -> Option<Action> {
+        match self {
+            Self::Login(_) => Some(Action::Login),
+            Self::Channel { .. } | Self::Token => Some(Action::Channel),
+            Self::List { .. } => Some(Action::List),
+            Self::Enter { .. } => Some(Action::Enter),
+            Self::Chat { .. } => Some(Action::Chat),
+            Self::Launch { .. } => Some(Action::Launch),
+            Self::Join { .. } => Some(Action::Join),
+            Self::Leave { .. } => Some(Action::Leave),
+            Self::Reseat { .. } => Some(Action::Reseat),
+            Self::Update { .. } => Some(Action::Update),
+            Self::Info { .. } => Some(Action::Info),
+            Self::Rankings => Some(Action::Rankings),
+            Self::Motd => Some(Action::Motd),
+            Self::Admin { .. } | Self::AdminPerm { .. } => Some(Action::Admin),
+            Self::Language { .. }
+            | Self::TlsStart
+            | Self::End
+            | Self::Ping { .. }
+            | Self::Pong
+            | Self::Unknown => None,
+        }
+    }
 }
 
 /// What cannot be a request: to be answered with a RESULT.

@@ -271,6 +271,7 @@ pub enum Code {
     SeatAssignFail,
     NoChannel,
     TooLong,
+    Unknown,
     BadUsername,
     WrongLoginType,
     UserNotFound,
