@@ -226,6 +226,8 @@ impl Keeper {
             user: self.spec.user,
             cgroup,
             rlimits: &self.spec.rlimits,
+            channel: None,
+            umask: 0o027,
         });
         let held = started
             .map_err(|error| error.to_string())

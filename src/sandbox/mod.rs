@@ -6,6 +6,7 @@
 //!
 //! ```text
 //!  spawn    argv, uid, limits ──► a process, its pipes, and the one reason when it cannot be
+//!  passing  a descriptor that goes to another process over a socket
 //!  process  what a small supervisor does to itself, and the deaths it collects
 //!  pidfd    a process that cannot be confused with a later one of the same number
 //!  tree     all processes that are tied to one game, and their certain end
@@ -14,6 +15,7 @@
 //! ```
 
 pub mod cgroup;
+pub mod passing;
 pub mod pidfd;
 pub mod probe;
 pub mod process;

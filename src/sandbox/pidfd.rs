@@ -12,6 +12,8 @@ use std::{
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::process::Ended;
+
 /// One process, alive or dead, for as long as this is held.
 #[derive(Debug)]
 pub struct PidFd(OwnedFd);
@@ -48,6 +50,24 @@ impl PidFd {
                 error => Err(error),
             },
         }
+    }
+
+    /// Collects this child, and no other, when it has ended; none while it lives. Its number is free from then on.
+    pub fn reap(&self) -> io::Result<Option<Ended>> {
+        // SAFETY: all zeroes are a valid value of this plain struct.
+        let mut about: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        let fd = self.0.as_raw_fd().unsigned_abs();
+        // SAFETY: `about` is ours and outlives the call.
+        if unsafe { libc::waitid(libc::P_PIDFD, fd, &mut about, libc::WEXITED | libc::WNOHANG) } < 0
+        {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: waitid has filled in what belongs to a child, or left the zeroes.
+        let (pid, status) = unsafe { (about.si_pid(), about.si_status()) };
+        Ok((pid != 0).then_some(match about.si_code {
+            libc::CLD_EXITED => Ended::Code(status),
+            _ => Ended::Signal(status),
+        }))
     }
 
     /// Waits until the process has ended, at most until `deadline`; whether it has.
@@ -90,5 +110,29 @@ mod tests {
         assert!(fd.ended_by(Instant::now() + Duration::from_secs(10)));
         child.wait().unwrap();
         fd.signal(libc::SIGKILL).unwrap();
+    }
+
+    #[test]
+    #[expect(
+        clippy::zombie_processes,
+        reason = "they are collected by their descriptors"
+    )]
+    fn a_child_is_collected_once_with_how_it_ended() {
+        let start = |script| Command::new("sh").args(["-c", script]).spawn().unwrap();
+        for (script, how) in [
+            ("exit 7", Ended::Code(7)),
+            ("kill -9 $$", Ended::Signal(9)),
+            ("kill -40 $$", Ended::Signal(40)),
+        ] {
+            let child = start(script);
+            let fd = PidFd::open(child.id()).unwrap();
+            assert!(fd.ended_by(Instant::now() + Duration::from_secs(60)));
+            assert_eq!(fd.reap().unwrap(), Some(how));
+            fd.reap().unwrap_err();
+        }
+        let mut sleeper = Command::new("sleep").arg("1000").spawn().unwrap();
+        assert_eq!(PidFd::open(sleeper.id()).unwrap().reap().unwrap(), None);
+        sleeper.kill().unwrap();
+        sleeper.wait().unwrap();
     }
 }

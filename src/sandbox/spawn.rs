@@ -1,12 +1,13 @@
-//! Starts a process shut in: own session, own user, limits, no descriptors but its three pipes, gone when its parent is.
+//! Starts a process shut in: own session, own user, limits, no descriptors but its three pipes (and a channel, where
+//! it is to have one), gone when its parent is.
 //!
 //! The child borrows the parent's memory until it execs (`CLONE_VM | CLONE_VFORK`), so a start costs the same from any
 //! size of parent, and the child reports the step that failed by writing it down where the parent reads it.
 //!
 //! ```text
 //!  parent: resolve, pipes, block signals ─clone─► child: session, cgroup, limits, groups, user, no_new_privs,
-//!     ▲                                              die-with-parent, folder, pipes on 0 1 2, close the rest,
-//!     └── exec done, or (step, errno) ◄─────────────  default signals, exec
+//!     ▲                                              die-with-parent, folder, pipes on 0 1 2, channel on 3,
+//!     └── exec done, or (step, errno) ◄─────────────  close the rest, umask, default signals, exec
 //! ```
 #![expect(
     unsafe_code,
@@ -17,7 +18,7 @@ use std::{
     ffi::{CStr, CString, NulError, c_char, c_int, c_void},
     fmt, fs, io,
     os::{
-        fd::{AsRawFd, OwnedFd, RawFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
         unix::ffi::OsStrExt,
     },
     path::{Path, PathBuf},
@@ -25,10 +26,13 @@ use std::{
 };
 
 use nix::{
-    fcntl::OFlag,
+    fcntl::{FcntlArg, OFlag, fcntl},
     sys::signal::{SigSet, SigmaskHow},
     unistd,
 };
+
+/// The number of [`Launch::channel`] in the child.
+const CHANNEL: RawFd = 3;
 
 /// What to start, and how shut in.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +49,10 @@ pub struct Launch<'a> {
     pub cgroup: Option<&'a Path>,
     /// Resource (libc's number) and its limit, soft and hard.
     pub rlimits: &'a [(u32, u64)],
+    /// What it has as descriptor 3, across its exec.
+    pub channel: Option<BorrowedFd<'a>>,
+    /// The permissions that its files do not get.
+    pub umask: u32,
 }
 
 /// A started process. It is the caller's child, to be reaped; it dies when the calling *thread* ends.
@@ -155,6 +163,14 @@ pub fn spawn(launch: &Launch<'_>) -> Result<Child, SpawnError> {
     let (stdin_read, stdin) = pipe()?;
     let (stdout, stdout_write) = pipe()?;
     let (stderr, stderr_write) = pipe()?;
+    let clear = |fd: BorrowedFd<'_>| clear_of_the_childs(fd).map_err(fork_failed);
+    let stdio = [
+        clear(stdin_read.as_fd())?,
+        clear(stdout_write.as_fd())?,
+        clear(stderr_write.as_fd())?,
+    ];
+    drop((stdin_read, stdout_write, stderr_write));
+    let channel = launch.channel.map(clear).transpose()?;
 
     let mut plan = Plan {
         path: &path,
@@ -164,7 +180,9 @@ pub fn spawn(launch: &Launch<'_>) -> Result<Child, SpawnError> {
         user: launch.user,
         cgroup: cgroup.as_ref().map(AsRawFd::as_raw_fd),
         rlimits: launch.rlimits,
-        stdio: [&stdin_read, &stdout_write, &stderr_write].map(AsRawFd::as_raw_fd),
+        stdio: stdio.each_ref().map(AsRawFd::as_raw_fd),
+        channel: channel.as_ref().map(AsRawFd::as_raw_fd),
+        umask: launch.umask,
         parent: std::process::id(),
         failure: None,
     };
@@ -187,6 +205,14 @@ pub fn spawn(launch: &Launch<'_>) -> Result<Child, SpawnError> {
         stdout,
         stderr,
     })
+}
+
+/// A copy whose number is none of those that the child's own get: they could be overwritten before they are copied,
+/// and one that is copied onto itself stays close-on-exec.
+fn clear_of_the_childs(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let number = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(CHANNEL + 1))?;
+    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows its number.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// As `execvp` would, but in the child's `PATH`.
@@ -223,6 +249,8 @@ struct Plan<'a> {
     cgroup: Option<RawFd>,
     rlimits: &'a [(u32, u64)],
     stdio: [RawFd; 3],
+    channel: Option<RawFd>,
+    umask: u32,
     parent: u32,
     failure: Option<(Step, c_int)>,
 }
@@ -281,14 +309,15 @@ unsafe fn steps(plan: &Plan<'_>) -> Step {
         if libc::chdir(plan.cwd.as_ptr()) < 0 {
             return Step::Folder;
         }
-        for (target, &fd) in (0..).zip(&plan.stdio) {
+        for (target, &fd) in (0..).zip(plan.stdio.iter().chain(&plan.channel)) {
             if libc::dup2(fd, target) < 0 {
                 return Step::Pipes;
             }
         }
         // Where the call is missing, all of ours are close-on-exec anyway.
-        libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0);
-        libc::umask(0o027);
+        let first = CHANNEL + i32::from(plan.channel.is_some());
+        libc::syscall(libc::SYS_close_range, first, u32::MAX, 0);
+        libc::umask(plan.umask);
         // The kernel's own call, because libc keeps two signals to itself and would leave them ignored.
         let default = [0_usize; 4];
         for signal in 1..=64 {
@@ -355,6 +384,9 @@ unsafe fn vfork_with(
 /// A user that nobody is: the last number there is. Containers may not have it.
 const NOBODYS: libc::uid_t = libc::uid_t::MAX - 1;
 
+/// How often it is tried to kill a user's processes, when the one that does it is itself killed.
+const TRIES: u32 = 100;
+
 /// Kills every process of user `uid`, in one step that no fork escapes. Refuses root and this process's own user.
 pub fn kill_user(uid: u32) -> io::Result<()> {
     if uid == 0 || uid == unistd::geteuid().as_raw() || uid == unistd::getuid().as_raw() {
@@ -380,14 +412,19 @@ pub fn kill_user(uid: u32) -> io::Result<()> {
         }
     }
     let mut uid = uid;
-    let mut status = 0;
-    // SAFETY: `entry` keeps the promises of `vfork_with`; `status` is ours; the child is reaped here and only here.
-    let reaped = unsafe {
-        let pid = vfork_with(entry, (&raw mut uid).cast())?;
-        libc::waitpid(pid, &mut status, 0)
-    };
-    if reaped > 0 && status == 0 {
-        return Ok(());
+    for _ in 0..TRIES {
+        let mut status = 0;
+        // SAFETY: `entry` keeps the promises of `vfork_with`; `status` is ours; the child is reaped here and only here.
+        let reaped = unsafe {
+            let pid = vfork_with(entry, (&raw mut uid).cast())?;
+            libc::waitpid(pid, &mut status, 0)
+        };
+        match reaped > 0 {
+            true if status == 0 => return Ok(()),
+            // All of them share the user that nobody is: one that kills another user's processes may kill ours too.
+            true if libc::WIFSIGNALED(status) => {}
+            _ => break,
+        }
     }
     Err(io::Error::new(
         io::ErrorKind::PermissionDenied,
@@ -398,10 +435,18 @@ pub fn kill_user(uid: u32) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
+    use std::io::{Read, Write};
 
     fn run(
         argv: &[&str],
+        change: impl FnOnce(&mut Launch<'_>),
+    ) -> Result<(String, i32), SpawnError> {
+        run_with(argv, None, change)
+    }
+
+    fn run_with(
+        argv: &[&str],
+        channel: Option<BorrowedFd<'_>>,
         change: impl FnOnce(&mut Launch<'_>),
     ) -> Result<(String, i32), SpawnError> {
         let argv: Vec<String> = argv.iter().map(|&arg| arg.into()).collect();
@@ -416,6 +461,8 @@ mod tests {
             user: None,
             cgroup: None,
             rlimits: &[],
+            channel,
+            umask: 0o027,
         };
         change(&mut launch);
         let child = spawn(&launch)?;
@@ -477,6 +524,19 @@ mod tests {
     }
 
     #[test]
+    fn a_channel_is_descriptor_3_wherever_it_was_here_and_nothing_is_open_beside_it() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        (&ours).write_all(b"over there").unwrap();
+        ours.shutdown(std::net::Shutdown::Write).unwrap();
+        let script = "for n in $(seq 0 99); do [ ! -e /proc/$$/fd/$n ] || printf '%s ' $n; done; cat <&3; umask";
+        let (text, _) = run_with(&["bash", "-c", script], Some(theirs.as_fd()), |launch| {
+            launch.umask = 0o007;
+        })
+        .unwrap();
+        assert_eq!(text, "0 1 2 3 over there0007\n");
+    }
+
+    #[test]
     fn each_thing_that_is_missing_is_named() {
         let fault = |argv: &[&str], change: fn(&mut Launch<'_>)| {
             run(argv, change).map(|_| ()).unwrap_err().to_string()
@@ -520,6 +580,21 @@ mod tests {
         assert!(others.try_wait().unwrap().is_none());
         others.kill().unwrap();
         others.wait().unwrap();
+    }
+
+    #[test]
+    fn the_processes_of_many_users_can_be_killed_at_once() {
+        if !unistd::geteuid().is_root() {
+            assert!(std::env::var_os("CI").is_none(), "CI runs this as root");
+            eprintln!("SKIPPED: only root can act as another user");
+            return;
+        }
+        let uid = 1_900_000_000 + std::process::id() * 4;
+        std::thread::scope(|scope| {
+            for uid in uid..uid + 4 {
+                scope.spawn(move || (0..300).for_each(|_| kill_user(uid).unwrap()));
+            }
+        });
     }
 
     #[test]

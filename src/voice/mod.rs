@@ -22,7 +22,6 @@
 
 mod book;
 mod clerk;
-mod crowd;
 mod error;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;

@@ -30,11 +30,12 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
-use super::{
+use super::wire::{BODY, Command, Refusal, Reply, TYPE};
+use crate::net::{
+    RESPITE,
     crowd::{Crowd, Entry, Place, Places},
-    wire::{BODY, Command, Refusal, Reply, TYPE},
+    is_theirs,
 };
-use crate::net::{RESPITE, is_theirs};
 
 /// What the port grants.
 #[derive(Debug, Clone, Copy)]

@@ -1,8 +1,35 @@
 //! What can be played, and where: table games and rooms, from files, from the store, and shipped.
+//!
+//! Owns their formats (ours and the original's), their limits, and which of two of a name counts.
+//! Refuses to decide what becomes of an occupied room; it only says what is defined.
+//!
+//! ```text
+//!  shipped ─┐                            ┌─► games, rooms: whole, in order, each room's game among the games
+//!  folder ──┼─► Found ──► settle ────────┤
+//!  stored ──┘  by name,     ▲ what was   └─► faults: a sentence each
+//!              the later    │ in effect: stays where its file is broken just now
+//!              one counts
+//! ```
+
+mod checks;
+mod fault;
+mod files;
+mod ini;
+mod library;
+mod native;
+mod original;
+mod settle;
+mod watch;
 
 use std::{path::PathBuf, sync::Arc};
 
+use serde::Deserialize;
+
 use super::wire::terms::Numbers;
+
+pub(super) use files::read as read_file;
+pub use library::{Kind, Stored, check, load, reload};
+pub use watch::{WatchError, Watching, watch};
 
 /// A game type that tables can be launched of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,8 +99,18 @@ pub struct RoomDefinition {
     pub args: Vec<String>,
 }
 
+impl RoomDefinition {
+    /// The room that is always there, and comes first.
+    pub const FIRST: &str = "entry";
+    /// People, where its definition does not say.
+    const MAX_PLAYERS: u32 = 100;
+    /// Tables, where its definition does not say.
+    const MAX_TABLES: u32 = 50;
+}
+
 /// Who may come into a room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Entry {
     /// Everybody.
     #[default]
@@ -93,6 +130,20 @@ pub struct Localized {
     pub translations: Vec<(String, String)>,
 }
 
+impl Localized {
+    /// In a language, as `LANG` or LANGUAGE says it (`de_AT.UTF-8`): exactly, without what follows the dot, by its two
+    /// letters; else the text.
+    pub fn of(&self, language: &str) -> &str {
+        let place = language.split(['.', '@']).next().unwrap_or_default();
+        let short = place.split(['_', '-']).next().unwrap_or_default();
+        let short = if short.len() == 2 { short } else { place };
+        [language, place, short]
+            .into_iter()
+            .find_map(|tag| self.translations.iter().find(|(of, _)| of == tag))
+            .map_or(&self.text, |(_, text)| text)
+    }
+}
+
 /// All that is defined, whole, and what is wrong with the rest.
 #[derive(Debug, Clone, Default)]
 pub struct Definitions {
@@ -102,4 +153,44 @@ pub struct Definitions {
     pub rooms: Vec<Arc<RoomDefinition>>,
     /// A sentence each.
     pub faults: Vec<String>,
+}
+
+/// What the fuzz targets feed to this room: a definition in any format.
+#[cfg(fuzzing)]
+pub(crate) fn fuzzing(text: &str) {
+    let (file, name) = ("fuzzed", "fuzzed");
+    native::game(file, name, None, text).ok();
+    native::room(file, name, text).ok();
+    original::game(file, name, None, text).ok();
+    original::room(file, name, text).ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_found_by_its_language_exactly_then_by_two_letters() {
+        let text = Localized {
+            text: "Room".into(),
+            translations: [("de", "Raum"), ("de_AT", "Zimmer"), ("nds", "Stuuv")]
+                .map(|(language, text)| (language.into(), text.into()))
+                .into(),
+        };
+        for (language, expected) in [
+            ("de", "Raum"),
+            ("de_DE", "Raum"),
+            ("de-CH", "Raum"),
+            ("de_AT", "Zimmer"),
+            ("de_AT.UTF-8", "Zimmer"),
+            ("de.UTF-8@euro", "Raum"),
+            ("nds", "Stuuv"),
+            ("den", "Room"),
+            ("fr_FR", "Room"),
+            ("C", "Room"),
+            ("", "Room"),
+        ] {
+            assert_eq!(text.of(language), expected, "{language}");
+        }
+    }
 }

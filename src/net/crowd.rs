@@ -1,4 +1,4 @@
-//! Who gives way when the control port is crowded: the oldest, so that nobody can keep others out by waiting.
+//! Who gives way when a door is crowded: the oldest, so that nobody can keep others out by waiting.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -9,17 +9,17 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::net::{descriptors, network};
+use super::{descriptors, network};
 
 /// How many connections there may be.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Places {
+pub(crate) struct Places {
     /// From one IPv4 address or IPv6 /64.
-    pub(super) per_address: usize,
+    pub(crate) per_address: usize,
     /// From loopback addresses, each.
-    pub(super) loopback: usize,
+    pub(crate) loopback: usize,
     /// In all.
-    pub(super) total: usize,
+    pub(crate) total: usize,
 }
 
 impl Default for Places {
@@ -34,7 +34,7 @@ impl Default for Places {
 
 /// The connections of one listener.
 #[derive(Debug)]
-pub(super) struct Crowd {
+pub(crate) struct Crowd {
     places: Places,
     // Held for a few instructions, never across an await.
     held: Mutex<Held>,
@@ -60,7 +60,7 @@ struct Share {
 /// One connection's place. At first, and whenever nothing depends on it, it gives way to newer ones. Given back when
 /// dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     crowd: Arc<Crowd>,
     number: u64,
     from: IpAddr,
@@ -70,7 +70,7 @@ pub(super) struct Place {
 
 /// What became of somebody who came.
 #[derive(Debug)]
-pub(super) enum Entry {
+pub(crate) enum Entry {
     /// There was room.
     Free(Place),
     /// There is room because somebody else gives way.
@@ -80,7 +80,7 @@ pub(super) enum Entry {
 }
 
 impl Crowd {
-    pub(super) fn new(places: Places) -> Arc<Self> {
+    pub(crate) fn new(places: Places) -> Arc<Self> {
         let held = Mutex::default();
         Arc::new(Self { places, held })
     }
@@ -90,7 +90,7 @@ impl Crowd {
     }
 
     /// A place for whoever comes from `address`.
-    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Entry {
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Entry {
         let from = network(address);
         let most = match from.is_loopback() {
             true => self.places.loopback,
@@ -157,7 +157,7 @@ impl Held {
 
 impl Place {
     /// From now on it does not give way; `false`: it has already.
-    pub(super) fn hold(&mut self) -> bool {
+    pub(crate) fn hold(&mut self) -> bool {
         let mut held = self.crowd.held();
         let kept = held.pick(self.number).is_some();
         drop(held);
@@ -168,7 +168,7 @@ impl Place {
     }
 
     /// From now on it gives way again.
-    pub(super) fn relent(&mut self) {
+    pub(crate) fn relent(&mut self) {
         if self.patience.is_none() {
             let patience = self.crowd.held().wait(self.number, self.from);
             self.patience = Some(patience);
@@ -176,7 +176,7 @@ impl Place {
     }
 
     /// Until it has to give way to somebody newer. Not to be asked again afterwards.
-    pub(super) async fn crowded_out(&mut self) {
+    pub(crate) async fn crowded_out(&mut self) {
         match &mut self.patience {
             Some(patience) => {
                 let Err(_) = patience.await;

@@ -1,6 +1,8 @@
 //! What every TCP door has to know: who counts as one address, how many connections a box can have, and what to do when
 //! there is none to accept.
 
+pub(crate) mod crowd;
+
 use std::{
     io::{self, ErrorKind},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},

@@ -1,0 +1,276 @@
+//! The process of one table: what it is started with, where it may write, and how nothing of it stays.
+//!
+//! ```text
+//!  state/tables/               0711  root
+//!  state/tables/TicTacToe/     2770  root : a group of the game type's own; its tables' working directory and home
+//! ```
+//!
+//! As root every table runs as a user of its own and in its game type's group, so that a later table can take up what
+//! an earlier one saved, and no other game can. Otherwise all run as this program's user.
+
+use std::{
+    fs, io,
+    ops::RangeInclusive,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    },
+    path::{Path, PathBuf},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    sync::oneshot,
+};
+
+use super::stage::Start;
+use crate::{
+    lobby::definition::TableGame,
+    sandbox::{
+        pidfd::PidFd,
+        process::Ended,
+        spawn::{self, Launch},
+        tree::Ties,
+    },
+};
+
+/// Where programs without a slash are looked for, by us and by them.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games";
+/// Open files, and bytes of one file, of a game.
+const FILES: u64 = 256;
+const FILE: u64 = 256 << 20;
+/// Address space of one process.
+const MEMORY: u64 = 1 << 30;
+/// Processes and threads of one table, where it has a user of its own.
+const PROCESSES: u64 = 64;
+/// One look at what is left of a game.
+const KILLING: Duration = Duration::from_secs(10);
+
+/// What to start.
+pub(super) struct Recipe {
+    pub(super) argv: Vec<String>,
+    /// Where all data folders are.
+    pub(super) tables: PathBuf,
+    /// The name of this one's.
+    pub(super) folder: String,
+    /// Its user, and the pool of groups.
+    pub(super) user: Option<(u32, RangeInclusive<u32>)>,
+    /// Its end of the link.
+    pub(super) channel: OwnedFd,
+}
+
+/// A running game. Dropped, it is killed.
+pub(super) struct Process {
+    pid: u32,
+    fd: PidFd,
+    uid: Option<u32>,
+    /// What it prints, and what it complains of.
+    pub(super) outputs: Option<[OwnedFd; 2]>,
+}
+
+type Job = (Recipe, oneshot::Sender<Result<Process, Start>>);
+
+/// The thread that all games are children of: they die when it ends, so it lives as long as the stage.
+#[derive(Clone)]
+pub(super) struct Spawner(mpsc::Sender<Job>);
+
+impl Spawner {
+    pub(super) fn new() -> io::Result<Self> {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        thread::Builder::new()
+            .name("tables".into())
+            .spawn(move || {
+                for (recipe, reply) in queue {
+                    reply.send(start(&recipe)).ok(); // nobody waits: it is dropped, and so killed
+                }
+            })?;
+        Ok(Self(jobs))
+    }
+
+    pub(super) async fn spawn(&self, recipe: Recipe) -> Result<Process, Start> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send((recipe, reply)).ok();
+        answer.await.unwrap_or(Err(Start::Over))
+    }
+}
+
+fn start(recipe: &Recipe) -> Result<Process, Start> {
+    let uid = recipe.user.as_ref().map(|(uid, _)| *uid);
+    if let Some(uid) = uid {
+        // What a daemon that was killed may have left behind.
+        spawn::kill_user(uid).map_err(Start::System)?;
+    }
+    let pool = recipe.user.as_ref().map(|(_, pool)| pool);
+    let path = recipe.tables.join(&recipe.folder);
+    let group = prepare(&path, pool).map_err(|source| Start::Folder {
+        path: path.clone(),
+        source,
+    })?;
+    let env = [
+        ("GGZMODE", "true"),
+        ("GGZSOCKET", "3"),
+        ("PATH", PATH),
+        ("LANG", "C.UTF-8"),
+    ];
+    let mut env: Vec<(String, String)> = env.map(|(k, v)| (k.into(), v.into())).into();
+    env.push(("HOME".into(), path.to_string_lossy().into_owned()));
+    let mut rlimits = vec![
+        (libc::RLIMIT_CORE, 0),
+        (libc::RLIMIT_NOFILE, FILES),
+        (libc::RLIMIT_FSIZE, FILE),
+        (libc::RLIMIT_AS, MEMORY),
+    ];
+    if uid.is_some() {
+        rlimits.push((libc::RLIMIT_NPROC, PROCESSES));
+    }
+    let child = spawn::spawn(&Launch {
+        argv: &recipe.argv,
+        env: &env,
+        cwd: &path,
+        user: uid.zip(group),
+        cgroup: None,
+        rlimits: &rlimits,
+        channel: Some(recipe.channel.as_fd()),
+        umask: 0o007,
+    })?;
+    let fd = PidFd::open(child.pid).map_err(Start::System)?;
+    Ok(Process {
+        pid: child.pid,
+        fd,
+        uid,
+        outputs: Some([child.stdout, child.stderr]),
+    })
+}
+
+/// Makes the data folder where it is absent. Its group, where there is a pool to choose one from.
+fn prepare(path: &Path, pool: Option<&RangeInclusive<u32>>) -> io::Result<Option<u32>> {
+    let tables = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(tables)?;
+    fs::set_permissions(tables, PermissionsExt::from_mode(0o711))?;
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let Some(pool) = pool else { return Ok(None) };
+    let group = fs::symlink_metadata(path)?.gid();
+    if pool.contains(&group) {
+        return Ok(Some(group));
+    }
+    // One that was just made, or made before the pool was changed.
+    let mut taken = Vec::new();
+    for entry in fs::read_dir(tables)? {
+        taken.push(entry?.metadata()?.gid());
+    }
+    let free = pool.clone().find(|gid| !taken.contains(gid));
+    let group = free.ok_or_else(|| io::Error::other("no group is left for one more game type"))?;
+    std::os::unix::fs::lchown(path, Some(0), Some(group))?;
+    fs::set_permissions(path, PermissionsExt::from_mode(0o2770))?;
+    Ok(Some(group))
+}
+
+/// The command line of a table.
+pub(super) fn command(game: &TableGame, args: &[String]) -> Result<Vec<String>, Start> {
+    let mut argv: Vec<String> = game.argv.iter().chain(args).cloned().collect();
+    let program = game.argv.first().filter(|name| !name.is_empty());
+    let program = program.ok_or(spawn::SpawnError::Nameless)?;
+    let path = Path::new(program);
+    if program == "longhouse" {
+        // This very program, even where the game's user cannot reach its file by name.
+        argv[0] = "/proc/self/exe".into();
+    } else if path.is_relative() {
+        match &game.folder {
+            Some(folder) => {
+                let path = std::path::absolute(folder.join(path)).map_err(Start::System)?;
+                argv[0] = path.to_string_lossy().into_owned();
+            }
+            None if program.contains('/') => return Err(Start::Nowhere(program.clone())),
+            None => {} // of the system
+        }
+    }
+    Ok(argv)
+}
+
+/// A name for a game type's data folder: what is no plain letter, digit, space, `-`, `_` or inner dot is written `%XX`.
+pub(super) fn folder_name(title: &str) -> String {
+    if title.is_empty() {
+        return "%".into();
+    }
+    let safe = |(at, byte): (usize, u8)| match byte {
+        b'-' | b'_' | b' ' => char::from(byte).into(),
+        b'.' if at > 0 => ".".into(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).into(),
+        byte => format!("%{byte:02X}"),
+    };
+    title.bytes().take(64).enumerate().map(safe).collect()
+}
+
+impl Process {
+    /// Returns when its main process has ended.
+    pub(super) async fn ended(&self) {
+        let watch = || {
+            let own = self.fd.as_fd().try_clone_to_owned()?;
+            #[expect(
+                deprecated,
+                reason = "its successor is unsafe, and an OwnedFd keeps its number"
+            )]
+            AsyncFd::with_interest(own, Interest::READABLE)
+        };
+        match watch() {
+            Ok(end) => drop(end.readable().await),
+            Err(error) => {
+                tracing::error!(%error, "cannot wait for a game's end");
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// Asks it to end.
+    pub(super) fn interrupt(&self) {
+        self.fd.signal(libc::SIGINT).ok();
+    }
+
+    /// Kills it, all of its group, and all of its user. How the main process ended, once none of them is left.
+    pub(super) async fn bury(mut self) -> Option<Ended> {
+        self.kill();
+        self.ended().await;
+        let how = self.fd.reap();
+        self.pid = 0;
+        if let Some(uid) = self.uid {
+            let rest = Ties {
+                user: Some(uid),
+                ..Ties::default()
+            };
+            loop {
+                let rest = rest.clone();
+                match tokio::task::spawn_blocking(move || rest.kill(KILLING)).await {
+                    Ok(Ok(_)) | Err(_) => break,
+                    Ok(Err(error)) => tracing::error!(uid, %error, "a game does not go"),
+                }
+            }
+        }
+        how.inspect_err(|error| tracing::error!(%error, "a game's end is unknown"))
+            .ok()
+            .flatten()
+    }
+
+    /// The group too: until the main process is reaped, its number is nobody else's.
+    fn kill(&self) {
+        if let Ok(group @ 1..) = i32::try_from(self.pid) {
+            killpg(Pid::from_raw(group), Signal::SIGKILL).ok();
+            self.fd.signal(libc::SIGKILL).ok();
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
