@@ -1,0 +1,4 @@
+//! What is said of the games as a whole.
+
+mod strength;
+mod table;
