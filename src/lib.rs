@@ -5,9 +5,10 @@
 //!
 //! ```text
 //!            players and admins
-//!        HTTP 8080 │ control.sock │ admin 9090 │ KV 8085+udp
-//!  ────────────────┴──────────────┴────────────┴──── rim: http carries, panel decodes; voice has its own
-//!                  │                               │
+//!        HTTP 8080 │ control.sock │ admin 9090 │ KV 8085+udp │ GGZ 5688 │ mDNS
+//!  ────────────────┴──────────────┴────────────┴─────────────┴──────────┴── rim: http carries, panel decodes;
+//!                  │                               │             │              voice and lobby have their own
+//!                  │                               │           lobby ─► games (processes that speak ggzdmod)
 //!                  │                             voice ─► relay (UDP, one message per receiver)
 //!              hosting  (what should be) ──► worker (this box)
 //!                  │                            │ unix socket
@@ -27,6 +28,11 @@
 //! | [`keeper`] | the small process beside each game server (one thread) |
 //! | [`sandbox`] | users, rlimits, cgroups, pidfds, process trees. The only unsafe, but for the relay's socket calls |
 //! | [`voice`] | the KV relay: users, channels, seats, the control port, the hot path |
+//! | [`discovery`] | what the box announces in the local network |
+//! | [`lobby`] | GGZ: rooms, tables, seats, chat, ratings, and the sessions and games that meet there |
+//! | [`games`] | table games that ship with the box, each a program that speaks ggzdmod |
+//! | [`discovery`] | being found in the local network |
+//! | [`tls`] | the box's own certificate authority |
 //! | [`console`] | lines with sequence numbers in segment files |
 //! | [`http`] | the one HTTP tree's carrier: accept loop, limits, callers, problems, routes |
 //! | [`panel`] | the web API under `/api/v1`, its OpenAPI document, and manman's routes |
@@ -73,6 +79,17 @@
 //!   where it was registered, and an account's only where its ticket was asked for.
 //! - **Own comings and goings in voice are not audited**, what somebody does to others or to the box is: the protocol
 //!   lets strangers come and go as fast as they like, and the record is not theirs to fill.
+//! - **In the lobby memory is the truth and the store its history.** Who sits where ends with the games that know it; what
+//!   lasts (ratings, matches, saved games, bans, permissions, definitions) is written by one scribe, in the order of the
+//!   reports. After a crash the saved games go on at tables of their own, with the seats kept.
+//! - **The hall is pure.** Everything that happens goes in by a method and comes out as a list of effects, so that a
+//!   property test can play ten thousand evenings and compare what each client was told with what is.
+//! - **A game data connection is proved**: it comes from the session's address or carries a token that the session was
+//!   given. The original takes any connection that says a name.
+//! - **One user per table, one group per game type** (as root), so that a table's end is certain and two games cannot
+//!   read each other's files; no cgroup yet, because tables are small and many.
+//! - **Our table games speak JSON lines** to their clients, all five the same, with full state in every message: what is
+//!   lost is never missed, and a client is written in an afternoon.
 //! - **One table of routes** drives both the routing and the OpenAPI document; they cannot drift.
 //!
 //! Panic means bug, never input: the daemon logs it and aborts, and games live on with their keepers.
@@ -84,6 +101,7 @@ pub mod clock;
 pub mod config;
 pub mod console;
 pub mod daemon;
+pub mod discovery;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod games;

@@ -2,5 +2,18 @@
 
 pub mod definition;
 pub mod dmod;
+mod hall;
+pub(crate) mod ledger;
+pub use ledger::Term;
+pub mod meta;
 pub mod motd;
+mod past;
+mod view;
 pub mod wire;
+mod error;
+mod lag;
+mod outbox;
+mod pace;
+pub use error::LobbyError;
+pub use view::*;
+pub use past::*;

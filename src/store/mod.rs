@@ -221,6 +221,16 @@ impl Store {
         Scan::new(Arc::clone(&self.0.shared), prefix)
     }
 
+    /// The same, of the keys that are less than `prefix` with `below` after it: a page that ends where another began.
+    pub fn scan_below<R: Record>(
+        &self,
+        _table: Table<R>,
+        prefix: &[u8],
+        below: &[u8],
+    ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, R), StoreError>> + use<R> {
+        Scan::new(Arc::clone(&self.0.shared), prefix).below(prefix, below)
+    }
+
     /// How often the disk was synced since the store was opened.
     #[cfg(test)]
     fn syncs(&self) -> u64 {

@@ -53,6 +53,12 @@ impl<R: Record> Scan<R> {
         }
     }
 
+    /// Only keys below `prefix` with `below` after it.
+    pub(super) fn below(mut self, prefix: &[u8], below: &[u8]) -> Self {
+        self.left.1 = Bound::Excluded([prefix, below].concat());
+        self
+    }
+
     fn read(&mut self, back: bool) -> Result<VecDeque<Pair>, StoreError> {
         let range = self.left.clone();
         let pairs = self

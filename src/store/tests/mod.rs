@@ -104,6 +104,27 @@ fn a_corrupt_record_is_named_and_the_rest_works() {
 }
 
 #[test]
+fn a_page_ends_below_a_key_from_either_end() {
+    let state = tempfile::tempdir().unwrap();
+    let store = Store::open(state.path()).unwrap();
+    for key in ["a", "b1", "b2", "b3", "c"] {
+        store
+            .write_blocking(|tx| tx.put(NAMES, key, &Name(7)))
+            .unwrap();
+    }
+    let page = |prefix: &str, below: &str| -> Vec<_> {
+        let page = store.scan_below(NAMES, prefix.as_bytes(), below.as_bytes());
+        page.rev()
+            .map(|found| String::from_utf8(found.unwrap().0).unwrap())
+            .collect()
+    };
+    assert_eq!(page("b", "3"), ["b2", "b1"]);
+    assert_eq!(page("b", "9"), ["b3", "b2", "b1"]);
+    assert_eq!(page("", "b2"), ["b1", "a"]);
+    assert!(page("b", "").is_empty() && page("b", "1").is_empty());
+}
+
+#[test]
 fn ids_count_from_one_per_series_and_those_of_a_failed_transaction_are_given_again() {
     let state = tempfile::tempdir().unwrap();
     let next = |store: &Store, series| store.write_blocking(|tx| tx.next_id(series)).unwrap();
