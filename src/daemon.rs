@@ -33,6 +33,7 @@ use crate::{
     config::Config,
     hosting::{self, Hosting},
     http::{self, Limits},
+    lobby::{self, Lobby},
     net,
     panel::{self, Doors, Finding},
     sandbox,
@@ -57,11 +58,14 @@ pub fn catalog() -> Catalog {
 /// What is wrong with the game definitions, shipped and in `data`: a sentence each.
 pub(crate) fn definition_faults(data: Option<&Path>) -> Vec<String> {
     let faults = hosting::check(data);
-    faults.iter().map(ToString::to_string).collect()
+    let mut faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    faults.extend(lobby::faults(data));
+    faults
 }
 
 /// Serves until SIGTERM or SIGINT. Blocking; builds its own runtime. Fails when the box cannot start, or a part of it ends early.
 pub fn run(mut config: Config) -> anyhow::Result<()> {
+    sandbox::process::give_back();
     telemetry::init()?;
     abort_on_panic();
     raise_descriptors();
@@ -123,6 +127,7 @@ struct House {
     audit: Audit,
     hosting: Hosting,
     voice: Voice,
+    lobby: Lobby,
     metrics: Metrics,
     http: TcpListener,
     admin: TcpListener,
@@ -138,17 +143,26 @@ impl House {
         let http = listen(config.http_listen, "http.listen")?;
         let admin = listen(config.admin_listen, "admin.listen")?;
         let kv = listen(config.voice.listen, "voice.listen")?;
+        let ggz = listen(config.lobby.listen, "lobby.listen")?;
+        let meta = config.lobby.meta_listen;
+        let meta = meta
+            .map(|address| listen(address, "lobby.meta_listen"))
+            .transpose()?;
         let control = listen_locally(&config.state).with_context(|| {
             format!(
                 "cannot make the control socket in {}",
                 config.state.display()
             )
         })?;
-        let endpoints = BTreeMap::from([
+        let mut endpoints = BTreeMap::from([
             ("http.listen".into(), http.local_addr()?.to_string()),
             ("admin.listen".into(), admin.local_addr()?.to_string()),
             ("voice.listen".into(), kv.local_addr()?.to_string()),
+            ("lobby.listen".into(), ggz.local_addr()?.to_string()),
         ]);
+        if let Some(meta) = &meta {
+            endpoints.insert("lobby.meta_listen".into(), meta.local_addr()?.to_string());
+        }
 
         let store = Store::open(&config.state)?;
         let audit = Audit::open(store.clone())?;
@@ -194,6 +208,44 @@ impl House {
             run.await;
             "voice"
         });
+        let identity = match config.lobby.tls {
+            true => Some(tls::identity(&store).await?),
+            false => None,
+        };
+        let (lobby, run) = lobby::open(
+            lobby::Settings {
+                state: config.state.clone(),
+                data: config.data.clone(),
+                name: config.lobby.name.clone(),
+                tls: identity.map(|identity| identity.acceptor),
+                uids: config.lobby.uids.first.get()..=config.lobby.uids.last.get(),
+                tables: config.lobby.tables.get(),
+                sessions: config.lobby.sessions.get(),
+                lag: config.lobby.lag,
+                ping: config.lobby.ping,
+                room_update: config.lobby.room_update,
+                announce: config.lobby.announce,
+                publish: config.lobby.publish.as_deref().and_then(|place| {
+                    let (host, port) = place.rsplit_once(':')?;
+                    Some(lobby::Target {
+                        host: host.trim_matches(['[', ']']).into(),
+                        port: port.parse().ok()?,
+                        username: config.lobby.publish_name.clone(),
+                        password: config.lobby.publish_password.clear().to_owned(),
+                    })
+                }),
+            },
+            lobby::Doors { lobby: ggz, meta },
+            store.clone(),
+            accounts.clone(),
+            audit.clone(),
+            stop.clone(),
+        )
+        .await?;
+        parts.spawn(async move {
+            run.await;
+            "lobby"
+        });
         Ok(Self {
             config,
             store,
@@ -201,6 +253,7 @@ impl House {
             audit,
             hosting,
             voice,
+            lobby,
             metrics: Metrics::default(),
             http,
             admin,
@@ -281,6 +334,7 @@ impl House {
             audit: self.audit.clone(),
             hosting: self.hosting.clone(),
             voice: self.voice.clone(),
+            lobby: self.lobby.clone(),
             store: self.store.clone(),
             catalog,
             metrics: self.metrics.clone(),
@@ -303,15 +357,17 @@ impl House {
     ) -> warp::filters::BoxedFilter<(warp::reply::Response,)> {
         let (hosting, metrics, started) =
             (self.hosting.clone(), self.metrics.clone(), Instant::now());
-        let voice = self.voice.clone();
+        let (voice, lobby) = (self.voice.clone(), self.lobby.clone());
         let watcher = Accounts::local(0, "box".into());
         let page = move || {
             let (hosting, metrics, watcher) = (hosting.clone(), metrics.clone(), watcher.clone());
             let voice = voice.clone();
+            metrics.lobby(&lobby.figures());
             async move {
                 let servers = hosting.list(&watcher).await.unwrap_or_default();
                 let states = servers.iter().map(|server| server.state);
-                metrics.page(started.elapsed(), states, voice.census().await.as_ref())
+                let voice = voice.census().await;
+                metrics.page(started.elapsed(), states, voice.as_ref())
             }
         };
         let store = self.store.clone();
@@ -387,11 +443,12 @@ fn publish(state: &Path, endpoints: &BTreeMap<String, String>) -> anyhow::Result
 fn greet(config: &Config, endpoints: &BTreeMap<String, String>, token: Option<&str>) {
     let base = reachable(&endpoints["http.listen"]);
     let mut text = format!(
-        "Longhouse {}\n  state    {}\n  http     http://{base}\n  admin    http://{}\n  voice    {}\n",
+        "Longhouse {}\n  state    {}\n  http     http://{base}\n  admin    http://{}\n  voice    {}\n  lobby    {}\n",
         env!("CARGO_PKG_VERSION"),
         config.state.display(),
         endpoints["admin.listen"],
         reachable(&endpoints["voice.listen"]),
+        reachable(&endpoints["lobby.listen"]),
     );
     if let Some(token) = token {
         text += &format!("  set-up   http://{base}/setup?token={token}   (once)\n");

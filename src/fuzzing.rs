@@ -6,7 +6,7 @@ use crate::{
     console::{Reader, Writer},
     hosting::definition::Definition,
     keeper::wire::{Answer, Ask, Framer},
-    voice,
+    lobby, voice,
 };
 
 /// A keeper's socket, both ways.
@@ -42,4 +42,34 @@ pub fn voice_control(bytes: &[u8]) {
 /// A datagram on a voice channel's port.
 pub fn voice_datagram(bytes: &[u8]) {
     voice::fuzzing::datagram(bytes);
+}
+
+/// A table game or a room, in both formats.
+pub fn lobby_definition(text: &str) {
+    lobby::definition::fuzzing(text);
+}
+
+/// A request to the meta server, or another meta server's answer.
+pub fn lobby_meta(bytes: &[u8]) {
+    lobby::meta::fuzzing(bytes);
+}
+
+/// What a client of the lobby sends.
+pub fn lobby_client(bytes: &[u8]) {
+    lobby::wire::fuzzing::client(bytes);
+}
+
+/// What a lobby sends to its clients.
+pub fn lobby_server(bytes: &[u8]) {
+    lobby::wire::fuzzing::server(bytes);
+}
+
+/// What a table game says.
+pub fn game_link(bytes: &[u8]) {
+    lobby::dmod::fuzzing::link(bytes);
+}
+
+/// What a table game is told.
+pub fn game_orders(bytes: &[u8]) {
+    lobby::dmod::fuzzing::orders(bytes);
 }

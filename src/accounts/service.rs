@@ -105,6 +105,15 @@ impl Accounts {
         Some(self.people().account(id)?.name.clone())
     }
 
+    /// The name and mail address of the first administrator there is.
+    pub fn administrator(&self) -> Option<(String, Option<String>)> {
+        let people = self.people();
+        let first = people
+            .accounts()
+            .find(|account| account.is_active_admin())?;
+        Some((first.name.clone(), first.mail.clone()))
+    }
+
     /// The id of a name.
     pub fn id_of(&self, name: &str) -> Option<AccountId> {
         Some(self.people().named(&name.to_ascii_lowercase())?.id)

@@ -93,7 +93,11 @@ fn operation<S: 'static>(route: &Route<S>) -> Value {
         name.strip_suffix('}')
     });
     let inside = names.map(|name| {
-        json!({ "name": name, "in": "path", "required": true, "schema": { "type": "integer", "minimum": 0 } })
+        let schema = match name {
+            "name" | "kind" => json!({ "type": "string" }),
+            _ => json!({ "type": "integer", "minimum": 0 }),
+        };
+        json!({ "name": name, "in": "path", "required": true, "schema": schema })
     });
     let asked = route.query.iter().map(|query| {
         json!({ "name": query.name, "in": "query", "description": query.about, "schema": { "type": "string" } })

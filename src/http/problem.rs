@@ -19,8 +19,13 @@ use warp::{
 };
 
 use crate::{
-    accounts::AccountsError, audit::AuditError, hosting::HostingError, keeper::KeeperError,
-    store::StoreError, voice::VoiceError,
+    accounts::AccountsError,
+    audit::AuditError,
+    hosting::HostingError,
+    keeper::KeeperError,
+    lobby::{LobbyError, ledger::LedgerError, wire::terms},
+    store::StoreError,
+    voice::VoiceError,
 };
 
 /// Every code there is, each with its one status. A code, once shipped, keeps its meaning.
@@ -59,6 +64,18 @@ pub enum Code {
     NoSuchChannel,
     /// Nobody of that uid is in the voice channel.
     NoSuchMember,
+    /// No such room.
+    NoSuchRoom,
+    /// No such table.
+    NoSuchTable,
+    /// Nobody of that name is in the lobby, or has an account, or was there lately.
+    NoSuchPlayer,
+    /// Nobody of that name is banned.
+    NoSuchBan,
+    /// No such definition of a room or table game.
+    NoSuchDefinition,
+    /// No such saved game.
+    NoSuchSavegame,
     /// Not in that way.
     MethodNotAllowed,
     /// The body took too long.
@@ -79,6 +96,8 @@ pub enum Code {
     Busy,
     /// Deleting asks for the name.
     Unconfirmed,
+    /// The lobby's rules are against it just now; `result` is what its protocol calls that.
+    LobbyRefused,
     /// The body has too many bytes.
     BodyTooLarge,
     /// The body must say that it is JSON.
@@ -122,11 +141,12 @@ impl Code {
             Unauthenticated | WrongCredentials | WrongToken => StatusCode::UNAUTHORIZED,
             Forbidden | CrossSite | SetupRefused | AccountNeeded => StatusCode::FORBIDDEN,
             NotFound | NoSuchAccount | NoSuchToken | NoSuchGrant | NoSuchServer | NoSuchChannel
-            | NoSuchMember => StatusCode::NOT_FOUND,
+            | NoSuchMember | NoSuchRoom | NoSuchTable | NoSuchPlayer | NoSuchBan
+            | NoSuchDefinition | NoSuchSavegame => StatusCode::NOT_FOUND,
             MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             NameTaken | LastAdmin | GameUnavailable | NoFreePort | PortTaken | NotRunning
-            | Busy | Unconfirmed => StatusCode::CONFLICT,
+            | Busy | Unconfirmed | LobbyRefused => StatusCode::CONFLICT,
             BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             BadName | BadPassword | BadField | NoSuchGame | NoSuchVersion => {
@@ -372,6 +392,53 @@ impl From<VoiceError> for Fault {
     }
 }
 
+impl From<LobbyError> for Fault {
+    fn from(error: LobbyError) -> Self {
+        let detail = error.to_string();
+        let bad = |field: &str| {
+            Self::new(Code::BadField, format!("{field}: {detail}"))
+                .member("field", field)
+                .member("why", detail.as_str())
+        };
+        let code = match error {
+            LobbyError::Store(error) | LobbyError::Ledger(LedgerError::Store(error)) => {
+                return error.into();
+            }
+            LobbyError::Audit(error) => return error.into(),
+            LobbyError::Accounts(error) => return error.into(),
+            LobbyError::Ledger(LedgerError::TooMany { .. }) => Code::TooBusy,
+            LobbyError::Ledger(LedgerError::BadFile(_)) => return bad("file"),
+            LobbyError::Ledger(LedgerError::BadText { what, .. }) => return bad(what),
+            LobbyError::BadDefinition(_) => return bad("toml"),
+            LobbyError::BadText(_) => return bad("text"),
+            LobbyError::Forbidden(_)
+            | LobbyError::Above(_)
+            | LobbyError::Oneself
+            | LobbyError::Gagged
+            | LobbyError::Banned
+            | LobbyError::Refused(terms::Code::NoPermission) => Code::Forbidden,
+            LobbyError::NoAccount => Code::AccountNeeded,
+            LobbyError::NobodyHere(_) => Code::NoSuchPlayer,
+            LobbyError::NoSuchRoom(_) => Code::NoSuchRoom,
+            LobbyError::NoSuchTable(..) => Code::NoSuchTable,
+            LobbyError::NoSuchMatch(_) => Code::NotFound,
+            LobbyError::NoSuchGame(_) => Code::NoSuchGame,
+            LobbyError::NoSuchSavegame(_) => Code::NoSuchSavegame,
+            LobbyError::NoSuchDefinition { .. } => Code::NoSuchDefinition,
+            LobbyError::NotBanned(_) => Code::NoSuchBan,
+            LobbyError::Refused(code) => {
+                return Self::new(Code::LobbyRefused, detail).member("result", json!(code));
+            }
+            LobbyError::Socket(_) | LobbyError::Stage(_) => {
+                let detail = "the lobby cannot do that; the box's log says why";
+                return Self::internal(Code::Internal, detail, &error);
+            }
+            LobbyError::Closed => Code::Closing,
+        };
+        Self::new(code, detail)
+    }
+}
+
 /// What no route took.
 pub(crate) fn unrouted(rejection: &Rejection) -> Response {
     match rejection.is_not_found() {
@@ -476,6 +543,46 @@ mod tests {
                 "{body}"
             );
         }
+    }
+
+    #[test]
+    fn what_the_lobby_refuses_can_be_acted_upon() {
+        use terms::{RoomId, TableId};
+        let room = RoomId(7);
+        for (error, status, code) in [
+            (LobbyError::NoSuchRoom(room), 404, "no-such-room"),
+            (
+                LobbyError::NoSuchTable(room, TableId(1)),
+                404,
+                "no-such-table",
+            ),
+            (LobbyError::NobodyHere("eve".into()), 404, "no-such-player"),
+            (LobbyError::NotBanned("eve".into()), 404, "no-such-ban"),
+            (LobbyError::Above("ada".into()), 403, "forbidden"),
+            (LobbyError::Gagged, 403, "forbidden"),
+            (LobbyError::Banned, 403, "forbidden"),
+            (LobbyError::BadText(512), 422, "bad-field"),
+            (
+                LobbyError::Refused(terms::Code::NoPermission),
+                403,
+                "forbidden",
+            ),
+            (
+                LobbyError::Refused(terms::Code::RoomFull),
+                409,
+                "lobby-refused",
+            ),
+            (LobbyError::Closed, 503, "closing"),
+        ] {
+            let body = Fault::from(error).json();
+            assert_eq!(
+                (&body["status"], &body["code"]),
+                (&json!(status), &json!(code)),
+                "{body}"
+            );
+        }
+        let full = Fault::from(LobbyError::Refused(terms::Code::RoomFull));
+        assert_eq!(full.json()["result"], "room-full");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive, pin::Pin, sync::Arc};
 
+use data_encoding::HEXUPPER;
 use serde::{Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
 use warp::{
@@ -286,6 +287,25 @@ fn fit(template: &'static str, path: &str) -> Option<BTreeMap<&'static str, Stri
     segments.next().is_none().then_some(params)
 }
 
+/// A segment of a path, with each `%` and two digits the byte that they are; none when that is no UTF-8.
+fn decoded(segment: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let (byte, after) = match (first, after) {
+            (b'%', [high, low, after @ ..]) => {
+                let digits = [high.to_ascii_uppercase(), low.to_ascii_uppercase()];
+                (HEXUPPER.decode(&digits).ok()?[0], after)
+            }
+            (b'%', _) => return None,
+            (byte, after) => (byte, after),
+        };
+        bytes.push(byte);
+        rest = after;
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// The query, if the route knows all of it.
 fn known<S>(
     route: &Route<S>,
@@ -318,6 +338,12 @@ impl Call {
                 "the id in the path is not a number: nothing is here",
             )
         })
+    }
+
+    /// The text that the path's `{name}` is. What is no text is nothing of ours.
+    pub fn word(&self, name: &str) -> Result<String, Fault> {
+        let text = self.params.get(name).and_then(|text| decoded(text));
+        text.ok_or_else(|| Fault::new(Code::NotFound, "the path makes no sense: nothing is here"))
     }
 
     /// A query parameter as it was sent.
@@ -406,4 +432,26 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Result<Respon
 /// An answer without a body.
 pub(crate) fn bare(status: StatusCode) -> Response {
     status.into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_a_path_may_have_any_character() {
+        for (segment, name) in [
+            ("ada", Some("ada")),
+            ("a%20b%2fc", Some("a b/c")),
+            ("%C3%BC", Some("\u{fc}")),
+            ("a+b", Some("a+b")),
+            ("%", None),
+            ("%2", None),
+            ("%zz", None),
+            ("%+1", None),
+            ("%ff", None),
+        ] {
+            assert_eq!(decoded(segment).as_deref(), name, "{segment}");
+        }
+    }
 }

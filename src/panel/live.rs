@@ -1,4 +1,4 @@
-//! WebSockets: a console as it grows, and events of servers and voice as they happen.
+//! WebSockets: a console as it grows, and events of servers, voice and lobby as they happen.
 //!
 //! ```text
 //!   Tail (files, own pace) ─┐                 ┌─► {"entries":[…],"dropped":0,"next":7}   {"problem":{…}}
@@ -11,6 +11,7 @@
 //! by `since`. One whose session ended is closed with 4401, one that may no longer see with 4403, all with 1001 when
 //! the box stops.
 
+use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use serde::Serialize;
 use serde_json::json;
@@ -37,6 +38,7 @@ use crate::{
         problem::{Code, Fault},
         routes::{Call, Route},
     },
+    lobby::{self, wire::terms::RoomId},
     telemetry::Open,
     voice::{ChannelId, Event, News},
 };
@@ -81,6 +83,18 @@ pub(super) fn routes() -> Vec<Route<State>> {
         .query("channel", "the id of the only channel wanted; ends with it")
         .bare(StatusCode::SWITCHING_PROTOCOLS)
         .faults(&[UpgradeRequired, CrossSite, Forbidden, NoSuchChannel]),
+        Route::new(
+            Method::GET,
+            api!("lobby/live"),
+            "WebSocket: what the rooms of the lobby, and everybody, are told",
+            lobby,
+        )
+        .query(
+            "room",
+            "the id of the only room wanted, beside what everybody is told",
+        )
+        .bare(StatusCode::SWITCHING_PROTOCOLS)
+        .faults(&[UpgradeRequired, CrossSite, Forbidden, NoSuchRoom]),
     ]
 }
 
@@ -130,6 +144,25 @@ async fn voice(doors: State, mut call: Call) -> Outcome {
     }))
 }
 
+async fn lobby(doors: State, mut call: Call) -> Outcome {
+    let by = doors.by_with(&call, Verb::LobbyJoin).await?;
+    let only = call.number("room", 0..=u32::MAX.into())?;
+    let only = only.map(|id| RoomId(id as u32));
+    let news = doors.lobby.news(); // before the look, so that nothing is missed
+    if let Some(id) = only {
+        doors.lobby.room(&by, id).await?;
+    }
+    let ws = call.upgrade()?;
+    Ok(attach(doors, call, ws, by, move |viewer| {
+        let may = |viewer: &Viewer| viewer.doors.lobby.may_listen(&viewer.by);
+        let seen = move |_: &Viewer, news: lobby::News| match (only, news.room) {
+            (Some(only), Some(room)) if only != room => Seen::Nothing,
+            _ => Seen::This(news),
+        };
+        listen(viewer, news, may, seen)
+    }))
+}
+
 /// What a listener is told of news.
 enum Seen<T> {
     Nothing,
@@ -139,7 +172,7 @@ enum Seen<T> {
 }
 
 /// Why a viewer's task ends.
-enum End {
+pub(super) enum End {
     /// They left, or cannot be reached.
     Gone,
     /// We close, and say why.
@@ -149,29 +182,37 @@ enum End {
 const STOPPING: End = End::Close(1001, "the box is stopping: come back and resume");
 const LOGGED_OUT: End = End::Close(4401, "the session has ended");
 const NO_LONGER: End = End::Close(4403, "you may no longer see that");
-const OVER: End = End::Close(1000, "nothing more will come");
+pub(super) const OVER: End = End::Close(1000, "nothing more will come");
 
 /// One WebSocket and who is behind it.
-struct Viewer {
+pub(super) struct Viewer<By = Principal> {
     ws: WebSocket,
-    doors: State,
+    pub(super) doors: State,
     peer: Peer,
     proof: Proof,
-    by: Principal,
+    by: By,
     beat: Interval,
     heard: Instant,
     _counted: Open,
 }
 
-enum Heard {
+pub(super) enum Heard {
     Text(String),
+    Data(Bytes),
     /// Time to [`Viewer::check`].
     Beat,
 }
 
-fn attach<F, W>(doors: State, call: Call, ws: Ws, by: Principal, watch: F) -> warp::reply::Response
+pub(super) fn attach<By, F, W>(
+    doors: State,
+    call: Call,
+    ws: Ws,
+    by: By,
+    watch: F,
+) -> warp::reply::Response
 where
-    F: FnOnce(Viewer) -> W + Send + 'static,
+    By: Send + 'static,
+    F: FnOnce(Viewer<By>) -> W + Send + 'static,
     W: Future<Output = ()> + Send + 'static,
 {
     let upgraded = move |ws| {
@@ -195,12 +236,17 @@ where
         .into_response()
 }
 
-impl Viewer {
+impl<By> Viewer<By> {
     /// The next thing to react to. Cancelling it loses nothing.
     async fn hear(&mut self) -> Result<Heard, End> {
+        self.hear_if(true).await
+    }
+
+    /// The same; what they say stays where it is unless it is `wanted`.
+    pub(super) async fn hear_if(&mut self, wanted: bool) -> Result<Heard, End> {
         loop {
             tokio::select! {
-                message = self.ws.next() => match message {
+                message = self.ws.next(), if wanted => match message {
                     Some(Ok(message)) => {
                         self.heard = Instant::now();
                         if message.is_close() {
@@ -208,6 +254,9 @@ impl Viewer {
                         }
                         if let Ok(text) = message.to_str() {
                             return Ok(Heard::Text(text.into()));
+                        }
+                        if message.is_binary() {
+                            return Ok(Heard::Data(message.into_bytes()));
                         }
                     }
                     Some(Err(_)) | None => return Err(End::Gone),
@@ -218,36 +267,62 @@ impl Viewer {
         }
     }
 
-    /// Are they there, and still who they were?
-    async fn check(&mut self) -> Result<(), End> {
+    /// Are they there, and still who they were? None: that cannot be told just now.
+    pub(super) async fn prove(&mut self) -> Result<Option<Principal>, End> {
         if self.heard.elapsed() > self.doors.rhythm * SILENCES {
             return Err(End::Gone);
         }
-        match self.proof.principal(&self.doors.accounts, self.peer).await {
-            Ok(by) => self.by = by,
-            Err(fault) if fault.code.status() == StatusCode::UNAUTHORIZED => {
-                return Err(LOGGED_OUT);
-            }
-            Err(_) => {} // a lockout of others at that address, say: nothing is known against them
-        }
-        self.send(Message::ping("")).await
+        let proved = match &self.proof {
+            Proof::None => None,
+            proof => match proof.principal(&self.doors.accounts, self.peer).await {
+                Ok(by) => Some(by),
+                Err(fault) if fault.code.status() == StatusCode::UNAUTHORIZED => {
+                    return Err(LOGGED_OUT);
+                }
+                // A lockout of others at that address, say: nothing is known against them.
+                Err(_) => None,
+            },
+        };
+        self.send(Message::ping("")).await?;
+        Ok(proved)
     }
 
-    async fn tell(&mut self, what: &impl Serialize) -> Result<(), End> {
+    pub(super) async fn tell(&mut self, what: &impl Serialize) -> Result<(), End> {
         let text = serde_json::to_string(what).expect("what we tell is plain data");
         self.send(Message::text(text)).await
     }
 
     /// Waits for a slow peer only as long as the carrier does.
-    async fn send(&mut self, message: Message) -> Result<(), End> {
+    pub(super) async fn send(&mut self, message: Message) -> Result<(), End> {
         self.ws.send(message).await.map_err(|_| End::Gone)
     }
 
-    async fn leave(mut self, end: End) {
+    /// Several at once.
+    pub(super) async fn send_all(
+        &mut self,
+        messages: impl Iterator<Item = Message>,
+    ) -> Result<(), End> {
+        for message in messages {
+            self.ws.feed(message).await.map_err(|_| End::Gone)?;
+        }
+        self.ws.flush().await.map_err(|_| End::Gone)
+    }
+
+    pub(super) async fn leave(mut self, end: End) {
         if let End::Close(code, why) = end {
             self.send(Message::close_with(code, why)).await.ok(); // they may be gone already
         }
         self.ws.close().await.ok();
+    }
+}
+
+impl Viewer {
+    /// Are they there, and still who they were?
+    async fn check(&mut self) -> Result<(), End> {
+        if let Some(by) = self.prove().await? {
+            self.by = by;
+        }
+        Ok(())
     }
 }
 
@@ -285,6 +360,7 @@ async fn watch_once(viewer: &mut Viewer, id: ServerId, tail: &mut Tail) -> Resul
                 Err(fault) => viewer.tell(&json!({ "problem": fault.json() })).await,
                 Ok(()) => Ok(()),
             },
+            Heard::Data(_) => Ok(()),
         },
     }
 }
@@ -340,7 +416,7 @@ async fn listen_once<N: Clone, T: Serialize>(
                 viewer.check().await?;
                 if may(viewer) { Ok(()) } else { Err(NO_LONGER) }
             }
-            Heard::Text(_) => Ok(()),
+            Heard::Text(_) | Heard::Data(_) => Ok(()),
         },
     }
 }

@@ -5,7 +5,9 @@
 //! | `people.rs` | set-up, login, accounts, tokens, grants |
 //! | `servers.rs` | games, servers, their power and consoles |
 //! | `voice.rs` | voice channels, who is in them, and the right to a seat |
-//! | `live.rs` | WebSockets: a console as it grows, events of servers and voice as they happen |
+//! | `lobby.rs`, `order.rs` | the lobby: rooms, tables, chat, standings; keeping order, definitions, permissions |
+//! | `live.rs` | WebSockets: a console as it grows, events of servers, voice and lobby as they happen |
+//! | `session.rs` | the WebSocket that is a whole lobby session |
 //! | `house.rs` | the box itself: status, audit, backup, check, doctor, and the API's own document |
 //! | `pages.rs` | `/setup`, the first run's page |
 //! | `manman.rs` | the routes of seed 003 for servers, over the same service |
@@ -29,6 +31,7 @@ use crate::{
         problem::{Code, Fault},
         routes::{Call, Route, Table},
     },
+    lobby::Lobby,
     store::{Catalog, Store},
     telemetry::Metrics,
     voice::Voice,
@@ -36,10 +39,13 @@ use crate::{
 
 mod house;
 mod live;
+mod lobby;
 mod manman;
+mod order;
 mod pages;
 mod people;
 mod servers;
+mod session;
 mod voice;
 
 pub use pages::pages;
@@ -54,6 +60,8 @@ pub struct Doors {
     pub hosting: Hosting,
     /// Voice channels.
     pub voice: Voice,
+    /// Rooms, tables and who is at them.
+    pub lobby: Lobby,
     /// For backups.
     pub store: Store,
     /// What a backup holds.
@@ -103,7 +111,10 @@ fn table() -> Table<State> {
         people::routes(),
         servers::routes(),
         voice::routes(),
+        lobby::routes(),
+        order::routes(),
         live::routes(),
+        session::routes(),
         house::routes(),
         manman::routes(),
     ];

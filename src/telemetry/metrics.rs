@@ -16,7 +16,8 @@ use prometheus_client::{
 };
 use warp::http::StatusCode;
 
-use crate::{hosting::State, voice::StatsView};
+use super::lobby::Lobby;
+use crate::{hosting::State, lobby::Figures, voice::StatsView};
 
 type Label = [(&'static str, &'static str); 1];
 
@@ -34,6 +35,7 @@ pub struct Metrics {
     servers: Family<Label, Gauge>,
     uptime: Gauge<f64, AtomicU64>,
     voice: Voice,
+    lobby: Lobby,
 }
 
 /// What voice counts by itself, and is asked for.
@@ -117,6 +119,8 @@ impl Default for Metrics {
         );
         let voice = Voice::default();
         voice.register(&mut registry);
+        let lobby = Lobby::default();
+        lobby.register(&mut registry);
         Self {
             registry: Arc::new(registry),
             requests,
@@ -129,6 +133,7 @@ impl Default for Metrics {
             servers,
             uptime,
             voice,
+            lobby,
         }
     }
 }
@@ -221,7 +226,7 @@ impl Voice {
 }
 
 /// Brings a counter to what was counted elsewhere. Two pages made at once never let it fall.
-fn reach(counter: &Counter, value: u64) {
+pub(super) fn reach(counter: &Counter, value: u64) {
     counter.inner().fetch_max(value, Ordering::Relaxed);
 }
 
@@ -256,6 +261,11 @@ impl Metrics {
     /// A WebSocket is open.
     pub fn viewer(&self) -> Open {
         Open::one(&self.viewers)
+    }
+
+    /// The lobby's figures, for the next page.
+    pub fn lobby(&self, figures: &Figures) {
+        self.lobby.set(figures);
     }
 
     /// A console's viewer came too late for `entries`.

@@ -10,6 +10,7 @@ use tracing_subscriber::{
 };
 
 pub mod http;
+mod lobby;
 mod metrics;
 
 pub(crate) use metrics::word as state_word;

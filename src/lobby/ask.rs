@@ -1,0 +1,110 @@
+//! What the service can be asked, and what it hands on.
+
+use std::{
+    net::{IpAddr, TcpStream},
+    os::fd::OwnedFd,
+    sync::Arc,
+};
+
+use tokio::sync::oneshot;
+
+use super::{
+    definition::{Definitions, TableGame},
+    hall::{Newcomer, Report, Saved, SessionId},
+    ledger::Sitting,
+    outbox::Outbox,
+    view::RoomView,
+    wire::{
+        push::{GameView, Stats},
+        request::Request,
+        terms::{Code, Permissions, RoomId, Seat, TableId},
+    },
+};
+use crate::accounts::AccountId;
+
+/// What can be asked of the service.
+pub(super) enum Ask {
+    /// Whether somebody of this name is here.
+    IsHere(String, oneshot::Sender<bool>),
+    /// Somebody comes in.
+    Come(
+        SessionId,
+        Box<Newcomer>,
+        Arc<Outbox>,
+        oneshot::Sender<Result<(), Code>>,
+    ),
+    /// Their connection has ended.
+    Gone(SessionId),
+    /// What they say.
+    Said(SessionId, Request),
+    /// How slow they are.
+    Lag(SessionId, u8),
+    /// A connection for somebody's game data.
+    Channel(Channel),
+    /// Send somebody away: name, by whom, why. False: they are not here.
+    Kick(String, String, String, oneshot::Sender<bool>),
+    /// Gag or ungag.
+    Gag(String, bool, oneshot::Sender<()>),
+    /// What this account may has changed.
+    Permit(AccountId, Permissions),
+    /// Who is here, by account or as a guest: for what depends on it.
+    Find(String, oneshot::Sender<Option<Found>>),
+    /// What is defined has changed.
+    Define(Arc<Definitions>, oneshot::Sender<()>),
+    /// How people do now.
+    Rated(Arc<TableGame>, Vec<(AccountId, Stats)>),
+    /// Everything, for the API.
+    Rooms(oneshot::Sender<Vec<RoomView>>),
+    /// The games, for the API.
+    Games(oneshot::Sender<Vec<GameView>>),
+    /// Say something to a room, or to all. False: they are gagged.
+    Call(Option<RoomId>, String, String, oneshot::Sender<bool>),
+    /// A table that nobody here launches.
+    Launch(
+        RoomId,
+        String,
+        Vec<Seat>,
+        oneshot::Sender<Result<TableId, Code>>,
+    ),
+    /// A saved game goes on.
+    Resume(
+        Sitting,
+        String,
+        Vec<Seat>,
+        oneshot::Sender<Result<(RoomId, TableId), Code>>,
+    ),
+    /// End a table. False: it is not there.
+    End(RoomId, TableId, oneshot::Sender<bool>),
+}
+
+/// Somebody who is here.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    pub(super) name: String,
+    pub(super) account: Option<AccountId>,
+    pub(super) address: IpAddr,
+}
+
+/// A connection that has said `<CHANNEL>` and `</SESSION>`.
+pub(super) struct Channel {
+    pub(super) name: String,
+    pub(super) from: IpAddr,
+    pub(super) token: Option<String>,
+    pub(super) stream: Stream,
+}
+
+/// What carries game data.
+pub(super) enum Stream {
+    /// A player's own connection. It is still to be told that it was taken, or not.
+    Tcp(TcpStream),
+    /// One end of a pair of ours.
+    Pair(OwnedFd),
+}
+
+/// What the ledger is to be told, in order.
+pub(super) enum Entry {
+    Report(Report, Sitting),
+    Saved(Saved, Sitting),
+    /// The table is gone; whether its game was at its end.
+    Over(Sitting, bool),
+}

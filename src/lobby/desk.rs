@@ -1,0 +1,201 @@
+//! What people ask and do over the web: who is here, how they rank, tables, and a word to a room.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{
+    Lobby,
+    ask::Ask,
+    definition::TableGame,
+    error::LobbyError,
+    ledger::{Match, MatchId, Savegame, Sitting, Which},
+    service::rankings,
+    view::{Launched, NewTable, RoomView},
+    wire::{
+        push::{GameView, Ranking},
+        terms::{RoomId, Seat, TableId},
+    },
+};
+use crate::{
+    accounts::{AccountId, Principal, Verb},
+    clock::UnixMillis,
+};
+
+/// Bytes that may be said over the API at once.
+const TEXT: usize = 512;
+
+impl Lobby {
+    /// Every room with all that is in it (`lobby.join`).
+    pub async fn rooms(&self, by: &Principal) -> Result<Vec<RoomView>, LobbyError> {
+        self.need(by, Verb::LobbyJoin)?;
+        self.ask(Ask::Rooms).await
+    }
+
+    /// One room (`lobby.join`).
+    pub async fn room(&self, by: &Principal, id: RoomId) -> Result<RoomView, LobbyError> {
+        let rooms = self.rooms(by).await?;
+        let found = rooms.into_iter().find(|room| room.id == id);
+        found.ok_or(LobbyError::NoSuchRoom(id))
+    }
+
+    /// What can be played (`lobby.join`).
+    pub async fn games(&self, by: &Principal) -> Result<Vec<GameView>, LobbyError> {
+        self.need(by, Verb::LobbyJoin)?;
+        self.ask(Ask::Games).await
+    }
+
+    fn game(&self, name: &str) -> Result<Arc<TableGame>, LobbyError> {
+        let definitions = self.definitions();
+        let found = definitions.games.iter().find(|game| game.name == name);
+        found
+            .cloned()
+            .ok_or_else(|| LobbyError::NoSuchGame(name.into()))
+    }
+
+    /// Who leads in a game, best first (`lobby.join`).
+    pub fn rankings(
+        &self,
+        by: &Principal,
+        game: &str,
+        most: usize,
+    ) -> Result<Vec<Ranking>, LobbyError> {
+        self.need(by, Verb::LobbyJoin)?;
+        Ok(rankings(&self.ledger, &*self.game(game)?, most))
+    }
+
+    /// Matches, newest first, of those before `before` (`lobby.join`).
+    pub(crate) fn matches(
+        &self,
+        by: &Principal,
+        which: Which<'_>,
+        before: Option<MatchId>,
+        most: usize,
+    ) -> Result<Vec<Match>, LobbyError> {
+        self.need(by, Verb::LobbyJoin)?;
+        Ok(self.ledger.matches(which, before, most)?)
+    }
+
+    /// Games that were saved and can go on (`lobby.join`).
+    pub(crate) fn savegames(&self, by: &Principal) -> Result<Vec<Savegame>, LobbyError> {
+        self.need(by, Verb::LobbyJoin)?;
+        Ok(self.ledger.savegames(None))
+    }
+
+    /// Lets a saved game go on at a table of its own (`lobby.moderate`).
+    pub(crate) async fn resume(
+        &self,
+        by: &Principal,
+        sitting: Sitting,
+        file: String,
+    ) -> Result<Launched, LobbyError> {
+        self.need(by, Verb::LobbyModerate)?;
+        let detail = json!({ "room": sitting.room, "file": file });
+        let lobby = self.clone();
+        let work = async move { lobby.go_on(sitting, file).await };
+        let subject = "saved game".into();
+        self.audited(&by.actor, "lobby.resume", subject, detail, work)
+            .await
+    }
+
+    /// A saved game goes on.
+    pub(super) async fn go_on(
+        &self,
+        sitting: Sitting,
+        file: String,
+    ) -> Result<Launched, LobbyError> {
+        let savegame = self.ledger.resume(&sitting, &file);
+        let savegame = savegame.ok_or_else(|| LobbyError::NoSuchSavegame(file.clone()))?;
+        let seats = savegame.seats.into_iter();
+        let seats: Vec<Seat> = seats
+            .map(|seat| Seat {
+                kind: seat.kind,
+                name: seat.name,
+            })
+            .collect();
+        let resumed = self.ask(|reply| Ask::Resume(sitting.clone(), file, seats, reply));
+        match resumed.await? {
+            Ok((room, table)) => Ok(Launched { room, table }),
+            Err(code) => {
+                self.ledger.release(&sitting);
+                Err(LobbyError::Refused(code))
+            }
+        }
+    }
+
+    /// Says something in a room, or in all of them (`lobby.join`; to all: `lobby.moderate`).
+    pub async fn say(
+        &self,
+        by: &Principal,
+        room: Option<RoomId>,
+        text: String,
+    ) -> Result<(), LobbyError> {
+        let verb = match room {
+            Some(_) => Verb::LobbyJoin,
+            None => Verb::LobbyModerate,
+        };
+        self.need(by, verb)?;
+        let text = text.trim().to_owned();
+        if text.is_empty() || text.len() > TEXT {
+            return Err(LobbyError::BadText(TEXT));
+        }
+        if let Some(room) = room {
+            self.room(by, room).await?;
+        }
+        let from = by.actor.name.clone();
+        let account = by.actor.account.map(AccountId);
+        let now = UnixMillis::now();
+        if self.ledger.banned(&from, account, None, now).is_some() {
+            return Err(LobbyError::Banned);
+        }
+        let said = self.ask(|reply| Ask::Call(room, from, text, reply)).await?;
+        if said {
+            Ok(())
+        } else {
+            Err(LobbyError::Gagged)
+        }
+    }
+
+    /// Launches a table that nobody has to sit at, like one between bots (`lobby.moderate`).
+    pub async fn launch(&self, by: &Principal, wish: NewTable) -> Result<Launched, LobbyError> {
+        self.need(by, Verb::LobbyModerate)?;
+        let room = wish.room;
+        self.room(by, room).await?;
+        let detail = json!({ "room": room, "seats": wish.seats.len() });
+        let lobby = self.clone();
+        let work = async move {
+            let NewTable {
+                room,
+                description,
+                seats,
+            } = wish;
+            let launch = lobby.ask(|reply| Ask::Launch(room, description, seats, reply));
+            let table = launch.await?.map_err(LobbyError::Refused)?;
+            Ok(Launched { room, table })
+        };
+        let subject = format!("room {}", room.0);
+        self.audited(&by.actor, "lobby.launch", subject, detail, work)
+            .await
+    }
+
+    /// Ends a table (`lobby.moderate`).
+    pub async fn end(
+        &self,
+        by: &Principal,
+        room: RoomId,
+        table: TableId,
+    ) -> Result<(), LobbyError> {
+        self.need(by, Verb::LobbyModerate)?;
+        let lobby = self.clone();
+        let work = async move {
+            let ended = lobby.ask(|reply| Ask::End(room, table, reply)).await?;
+            match ended {
+                true => Ok(()),
+                false => Err(LobbyError::NoSuchTable(room, table)),
+            }
+        };
+        let subject = format!("table {} in room {}", table.0, room.0);
+        self.audited(&by.actor, "lobby.end", subject, Value::Null, work)
+            .await
+    }
+}

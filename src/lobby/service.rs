@@ -1,0 +1,450 @@
+//! The one task that owns the hall: questions in, effects out.
+//!
+//! It waits for nothing but its own questions. What takes time (the store, processes, passwords) is done elsewhere and
+//! comes back as a question.
+
+use std::{
+    collections::HashMap,
+    io::Write as _,
+    os::fd::OwnedFd,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{broadcast, mpsc, oneshot},
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ask::{Ask, Channel, Entry, Found, Stream},
+    definition::TableGame,
+    dmod::stage::{End, Event, Link, Stage},
+    hall::{ChannelKey, Effect, Hall, SessionId, TableKey, World},
+    handle::House,
+    ledger::{Counts, Ledger, Person, Sitting},
+    outbox::{Message, Outbox},
+    view::News,
+    wire::{
+        push::{Push, Ranking},
+        terms::{Action, Code, Permissions, RoomId, Seat, TableId},
+    },
+};
+use crate::{accounts::AccountId, clock::UnixMillis};
+
+/// How often time is looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// How often it is looked at what accounts may.
+const RIGHTS: Duration = Duration::from_secs(5);
+/// How many a ranking names.
+const RANKED: usize = 10;
+
+/// What the service stands on.
+pub(super) struct Ground {
+    pub(super) hall: Hall,
+    pub(super) ledger: Ledger,
+    pub(super) stage: Stage,
+    pub(super) entries: mpsc::Sender<Entry>,
+    pub(super) news: broadcast::Sender<News>,
+    pub(super) house: Arc<House>,
+    /// How often rooms are told how many people are in each.
+    pub(super) room_update: Duration,
+    /// What everybody may now, asked now and then.
+    pub(super) rights: Box<dyn Fn(AccountId) -> Option<Permissions> + Send>,
+}
+
+pub(super) struct Service {
+    ground: Ground,
+    outboxes: HashMap<SessionId, Arc<Outbox>>,
+    channels: HashMap<ChannelKey, OwnedFd>,
+    next_channel: u64,
+    tables: HashMap<TableKey, Stand>,
+    events: mpsc::Sender<(TableKey, Event)>,
+}
+
+/// A table's process, and which sitting that is.
+struct Stand {
+    link: Link,
+    sitting: Sitting,
+}
+
+impl Service {
+    pub(super) fn new(ground: Ground) -> (Self, mpsc::Receiver<(TableKey, Event)>) {
+        let (events, heard) = mpsc::channel(256);
+        let service = Self {
+            ground,
+            outboxes: HashMap::new(),
+            channels: HashMap::new(),
+            next_channel: 1,
+            tables: HashMap::new(),
+            events,
+        };
+        (service, heard)
+    }
+
+    /// Until `stop`. Then every game ends.
+    pub(super) async fn run(
+        mut self,
+        mut asks: mpsc::Receiver<Ask>,
+        mut events: mpsc::Receiver<(TableKey, Event)>,
+        stop: CancellationToken,
+    ) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut counted, mut looked) = (Instant::now(), Instant::now());
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(ask) = asks.recv() => self.answer(ask),
+                Some((key, event)) = events.recv() => self.heard(key, event),
+                now = tick.tick() => {
+                    self.ground.hall.expire(now.into_std());
+                    if now.saturating_duration_since(counted) >= self.ground.room_update {
+                        counted = now;
+                        self.ground.hall.count();
+                    }
+                    if now.saturating_duration_since(looked) >= RIGHTS {
+                        looked = now;
+                        self.look_at_rights();
+                    }
+                }
+            }
+            self.carry_out();
+        }
+        for outbox in self.outboxes.values() {
+            outbox.tell(&Push::End);
+            outbox.finish();
+        }
+        for stand in self.tables.values() {
+            stand.link.end();
+        }
+        // Their processes are gone before we are.
+        while !self.tables.is_empty() {
+            match events.recv().await {
+                Some((key, Event::Ended(_))) => drop(self.tables.remove(&key)),
+                Some(_) => {}
+                None => break,
+            }
+        }
+    }
+
+    /// Does something to the hall, which may ask how people do.
+    fn within<T>(&mut self, work: impl FnOnce(&mut Hall, World<'_>) -> T) -> T {
+        let Ground { hall, ledger, .. } = &mut self.ground;
+        let standings = |game: &TableGame, account| {
+            let counts = counts(game);
+            ledger
+                .standing(&game.name, &Person::Account(account))
+                .stats(counts)
+        };
+        let world = World {
+            now: Instant::now().into_std(),
+            standings: &standings,
+        };
+        work(hall, world)
+    }
+
+    fn answer(&mut self, ask: Ask) {
+        let hall = &mut self.ground.hall;
+        match ask {
+            Ask::IsHere(name, reply) => say(reply, hall.is_here(&name)),
+            Ask::Come(id, newcomer, outbox, reply) => {
+                let come = hall.come(id, *newcomer);
+                if come.is_ok() {
+                    self.outboxes.insert(id, outbox);
+                    // They are told so before they can say anything more.
+                    self.carry_out();
+                }
+                say(reply, come);
+            }
+            Ask::Gone(id) => {
+                self.within(|hall, world| hall.gone(id, world));
+                self.outboxes.remove(&id);
+            }
+            Ask::Said(id, request) => self.within(|hall, world| hall.apply(id, request, world)),
+            Ask::Lag(id, class) => hall.lag(id, class),
+            Ask::Channel(channel) => self.channel(channel),
+            Ask::Kick(name, by, why, reply) => {
+                let kicked = self.within(|hall, world| hall.kick(&name, &by, &why, world));
+                say(reply, kicked);
+            }
+            Ask::Gag(name, gag, reply) => {
+                hall.gag(&name, gag);
+                say(reply, ());
+            }
+            Ask::Permit(account, permissions) => {
+                let theirs = |(id, other): (SessionId, AccountId)| (other == account).then_some(id);
+                if let Some(id) = hall.members().into_iter().find_map(theirs) {
+                    hall.permit(id, permissions);
+                }
+            }
+            Ask::Find(name, reply) => {
+                let found = hall.named(&name).and_then(|id| {
+                    let who = hall.who(id)?;
+                    Some(Found {
+                        name: who.name.clone(),
+                        account: who.account,
+                        address: who.address,
+                    })
+                });
+                say(reply, found);
+            }
+            Ask::Define(definitions, reply) => {
+                hall.define(&definitions);
+                say(reply, ());
+            }
+            Ask::Rated(game, people) => {
+                for (account, stats) in people {
+                    hall.rated(&game.name, account, stats);
+                }
+            }
+            Ask::Rooms(reply) => say(reply, hall.survey()),
+            Ask::Games(reply) => say(reply, hall.game_views("", true)),
+            Ask::Call(room, from, text, reply) => say(reply, hall.call(room, &from, &text)),
+            Ask::Launch(room, description, seats, reply) => {
+                let seats: Vec<_> = seats.into_iter().map(Some).collect();
+                let launched = hall.launch_for(room, description, &seats);
+                let launched = launched.and_then(|key| hall.number_of(key).ok_or(Code::LaunchFail));
+                say(reply, launched);
+            }
+            Ask::Resume(sitting, file, seats, reply) => {
+                say(reply, self.resume(sitting, file, seats));
+            }
+            Ask::End(room, table, reply) => {
+                let key = hall.table_at(room, table);
+                if let Some(key) = key {
+                    hall.end_table(key);
+                }
+                say(reply, key.is_some());
+            }
+        }
+    }
+
+    /// A resumed table is the sitting that it was.
+    fn resume(
+        &mut self,
+        sitting: Sitting,
+        file: String,
+        seats: Vec<Seat>,
+    ) -> Result<(RoomId, TableId), Code> {
+        let hall = &mut self.ground.hall;
+        let room = hall.room_named(&sitting.room).ok_or(Code::BadOptions)?;
+        if self.tables.values().any(|stand| stand.sitting == sitting) {
+            return Err(Code::AtTable);
+        }
+        let now = Instant::now().into_std();
+        let key = hall.resume(room, file, seats, now)?;
+        let number = hall.number_of(key).ok_or(Code::LaunchFail)?;
+        self.carry_out();
+        if let Some(stand) = self.tables.get_mut(&key) {
+            stand.sitting = sitting;
+        }
+        Ok((room, number))
+    }
+
+    fn channel(&mut self, channel: Channel) {
+        let Channel {
+            name,
+            from,
+            token,
+            stream,
+        } = channel;
+        let key = ChannelKey(self.next_channel);
+        self.next_channel += 1;
+        let taken = self.ground.hall.channel(&name, from, token.as_deref(), key);
+        let fd = match stream {
+            Stream::Pair(fd) => fd,
+            Stream::Tcp(mut stream) => {
+                let mut bytes = Vec::new();
+                if !taken {
+                    let (action, code) = (Action::Channel, Code::NoPermission);
+                    let body = super::wire::push::Body::None {};
+                    Push::Result { action, code, body }.encode(&mut bytes);
+                }
+                Push::End.encode(&mut bytes);
+                // A fresh connection's buffer has room. Without these bytes its client would wait for ever.
+                if stream.write_all(&bytes).is_err() || !taken {
+                    if taken {
+                        self.ground.hall.lost(key);
+                    }
+                    return;
+                }
+                stream.into()
+            }
+        };
+        if taken {
+            self.channels.insert(key, fd);
+        }
+    }
+
+    fn heard(&mut self, key: TableKey, event: Event) {
+        match event {
+            Event::Said(said) => self.ground.hall.said(key, said),
+            Event::Ended(end) => {
+                match &end {
+                    End::Done | End::Killed => tracing::debug!(table = key.0, "a table has ended"),
+                    end => tracing::warn!(table = key.0, why = %end, "a table's game has failed"),
+                }
+                let failed = !matches!(end, End::Done | End::Killed);
+                self.ground.hall.ended(key, failed);
+                let counts = &self.ground.house.counts;
+                if failed {
+                    counts.failed.fetch_add(1, Relaxed);
+                }
+                if let Some(stand) = self.tables.remove(&key) {
+                    let done = matches!(end, End::Done);
+                    self.enter(Entry::Over(stand.sitting, done));
+                }
+                counts.tables.store(self.tables.len(), Relaxed);
+            }
+        }
+    }
+
+    /// An account that was closed, or may more or less than before.
+    fn look_at_rights(&mut self) {
+        for (id, account) in self.ground.hall.members() {
+            match (self.ground.rights)(account) {
+                Some(permissions) => self.ground.hall.permit(id, permissions),
+                None => {
+                    let Some(name) = self.ground.hall.who(id).map(|who| who.name.clone()) else {
+                        continue;
+                    };
+                    let why = "your account was closed";
+                    self.within(|hall, world| hall.kick(&name, super::hall::BOX, why, world));
+                }
+            }
+        }
+    }
+
+    fn carry_out(&mut self) {
+        for effect in self.ground.hall.effects() {
+            match effect {
+                Effect::Tell(id, push) => {
+                    if let Some(outbox) = self.outboxes.get(&id) {
+                        outbox.tell(&push);
+                    }
+                }
+                Effect::Room(room, but, push) => {
+                    let mut message = Message::new(&push);
+                    for id in self
+                        .ground
+                        .hall
+                        .people_in(room)
+                        .filter(|id| Some(*id) != but)
+                    {
+                        if let Some(outbox) = self.outboxes.get(&id) {
+                            outbox.put(&mut message);
+                        }
+                    }
+                    self.spread(Some(room), push);
+                }
+                Effect::Everybody(push) => {
+                    let mut message = Message::new(&push);
+                    for outbox in self.outboxes.values() {
+                        outbox.put(&mut message);
+                    }
+                    self.spread(None, push);
+                }
+                Effect::Rankings(id, game) => {
+                    let rankings = rankings(&self.ground.ledger, &game, RANKED);
+                    if let Some(outbox) = self.outboxes.get(&id) {
+                        outbox.tell(&Push::Rankings { rankings });
+                    }
+                }
+                Effect::Disconnect(id) => {
+                    if let Some(outbox) = self.outboxes.remove(&id) {
+                        outbox.finish();
+                    }
+                }
+                Effect::Launch {
+                    key,
+                    table: (room, TableId(table)),
+                    game,
+                    args,
+                    first,
+                } => {
+                    let sitting = Sitting {
+                        room,
+                        table,
+                        since: UnixMillis::now(),
+                    };
+                    let events = self.events.clone();
+                    let link = self.ground.stage.launch(key, &game, &args, first, events);
+                    self.tables.insert(key, Stand { link, sitting });
+                    let counts = &self.ground.house.counts;
+                    counts.tables.store(self.tables.len(), Relaxed);
+                }
+                Effect::Order(key, order, channel) => {
+                    let fd = channel.and_then(|channel| self.channels.remove(&channel));
+                    match self.tables.get(&key) {
+                        // Without a connection there is nothing to hand over, and the game could not go on.
+                        Some(stand) if order.carries() && fd.is_none() => stand.link.end(),
+                        Some(stand) => stand.link.tell(order, fd),
+                        None => {}
+                    }
+                }
+                Effect::End(key) => {
+                    if let Some(stand) = self.tables.get(&key) {
+                        stand.link.end();
+                    }
+                }
+                Effect::Close(channel) => drop(self.channels.remove(&channel)),
+                Effect::Report(report) => {
+                    if let Some(stand) = self.tables.get(&report.key) {
+                        let entry = Entry::Report(report, stand.sitting.clone());
+                        self.enter(entry);
+                    }
+                }
+                Effect::Saved(saved) => {
+                    if let Some(stand) = self.tables.get(&saved.key) {
+                        let entry = Entry::Saved(saved, stand.sitting.clone());
+                        self.enter(entry);
+                    }
+                }
+                Effect::Odd(key, what) => {
+                    tracing::warn!(table = key.0, what, "a game does what makes no sense");
+                }
+            }
+        }
+    }
+
+    fn enter(&self, entry: Entry) {
+        if self.ground.entries.try_send(entry).is_err() {
+            tracing::error!("the ledger is too far behind: a match is not written down");
+        }
+    }
+
+    fn spread(&self, room: Option<RoomId>, push: Push) {
+        let house = &self.ground.house;
+        house.history.hear(room, &push, UnixMillis::now());
+        if self.ground.news.receiver_count() > 0 {
+            self.ground.news.send(News { room, push }).ok(); // they have just left
+        }
+    }
+}
+
+/// Answers, if whoever asked still waits.
+fn say<T>(reply: oneshot::Sender<T>, answer: T) {
+    reply.send(answer).ok();
+}
+
+/// What a game counts.
+pub(super) fn counts(game: &TableGame) -> Counts {
+    Counts {
+        records: game.records,
+        ratings: game.ratings,
+        highscores: game.highscores,
+    }
+}
+
+/// Who leads in a game.
+pub(super) fn rankings(ledger: &Ledger, game: &TableGame, most: usize) -> Vec<Ranking> {
+    let ranked = ledger.rankings(&game.name, counts(game), most);
+    let ranking = |(position, ranked): (u32, super::ledger::Ranked)| Ranking {
+        position,
+        player: ranked.name,
+        score: ranked.score,
+    };
+    (1..).zip(ranked).map(ranking).collect()
+}

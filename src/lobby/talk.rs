@@ -1,0 +1,390 @@
+//! One conversation, whatever carries it: who it is with, and what the box answers before the hall does.
+
+use std::{net::IpAddr, sync::Arc, time::Instant};
+
+use super::{
+    Lobby,
+    ask::{Ask, Channel, Stream},
+    error::LobbyError,
+    hall::{Newcomer, Who},
+    handle::Session,
+    lag::{Beat, Lag},
+    ledger::Term,
+    outbox::Outbox,
+    wire::{
+        push::{Body, Push},
+        request::{AdminAction, Login, LoginKind, Refusal, Request},
+        terms::{Action, Code, Permissions},
+    },
+};
+use crate::{
+    accounts::{AccountId, AccountsError, Caller, Policy, Principal},
+    audit::Door,
+    clock::UnixMillis,
+};
+
+/// Bytes of a name.
+const NAME: usize = 16;
+
+/// One conversation. It ends when this is dropped.
+pub(super) struct Talk {
+    lobby: Lobby,
+    caller: Caller,
+    address: IpAddr,
+    outbox: Arc<Outbox>,
+    language: String,
+    known: Option<Known>,
+}
+
+/// Somebody who is logged in.
+struct Known {
+    session: Session,
+    who: Who,
+    lag: Lag,
+    by: Option<Principal>,
+}
+
+/// What the carrier has to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Read on.
+    Listen,
+    /// Speak TLS from here on.
+    Encrypt,
+    /// It is to become this person's game data connection.
+    Hand { name: String, token: Option<String> },
+    /// Close, once all was told.
+    Close,
+}
+
+impl Talk {
+    pub(super) fn new(lobby: Lobby, door: Door, address: IpAddr, outbox: Arc<Outbox>) -> Self {
+        let from = Some(address);
+        Self {
+            lobby,
+            caller: Caller { door, from },
+            address,
+            outbox,
+            language: String::new(),
+            known: None,
+        }
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.known.is_some()
+    }
+
+    fn answer(&self, action: Action, code: Code) {
+        let body = Body::None {};
+        self.outbox.tell(&Push::Result { action, code, body });
+    }
+
+    /// What cannot be a request.
+    pub(super) fn refuse(&self, refusal: Refusal) {
+        let Refusal { action, code } = refusal;
+        match self.known.is_some() || action == Action::Login {
+            true => self.answer(action, code),
+            false => self.answer(action, Code::NotLoggedIn),
+        }
+    }
+
+    /// What they say. Dropping the future of a login gives its place in the line up.
+    pub(super) async fn hear(&mut self, request: Request) -> Next {
+        match request {
+            Request::Language { language } => {
+                self.language.clone_from(&language);
+                self.pass_on(Request::Language { language }).await;
+            }
+            Request::Ping { id } => self.outbox.tell(&Push::Pong { id }),
+            Request::Pong => self.pong().await,
+            Request::End => {
+                if let Some(known) = &self.known {
+                    // What they said before is answered first: the hall has heard it when it answers this.
+                    self.lobby.is_here(&known.who.name).await;
+                }
+                self.outbox.tell(&Push::End);
+                return Next::Close;
+            }
+            Request::Login(login) => self.login(login).await,
+            Request::TlsStart if !self.is_known() => return Next::Encrypt,
+            Request::Channel { name, token } if !self.is_known() => {
+                return Next::Hand { name, token };
+            }
+            Request::TlsStart | Request::Channel { .. } | Request::Unknown => {}
+            request if !self.is_known() => {
+                if let Some(action) = request.action() {
+                    self.answer(action, Code::NotLoggedIn);
+                }
+            }
+            Request::Motd => {
+                let motd = self.lobby.motd().await;
+                self.outbox.tell(&motd);
+            }
+            Request::Admin {
+                action,
+                player,
+                reason,
+            } => self.moderate(action, &player, reason).await,
+            Request::AdminPerm {
+                player,
+                permission,
+                value,
+            } => {
+                let done = match self.warden().await {
+                    Some(warden) => self.lobby.permit(&warden, &player, permission, value).await,
+                    None => Err(LobbyError::Forbidden("an administrator")),
+                };
+                self.admin_result(done);
+            }
+            request => self.pass_on(request).await,
+        }
+        Next::Listen
+    }
+
+    async fn pass_on(&self, request: Request) {
+        if let Some(known) = &self.known {
+            self.lobby
+                .tell(Ask::Said(known.session.id(), request))
+                .await;
+        }
+    }
+
+    async fn login(&mut self, login: Login) {
+        if self.is_known() {
+            return self.answer(Action::Login, Code::AlreadyLoggedIn);
+        }
+        if let Err(code) = self.try_login(login).await {
+            self.answer(Action::Login, code);
+        }
+    }
+
+    /// In the order in which the original looks.
+    async fn try_login(&mut self, login: Login) -> Result<(), Code> {
+        let Login {
+            kind,
+            name,
+            password,
+            email,
+        } = login;
+        let accounts = &self.lobby.accounts;
+        if accounts.registration() == Policy::Closed && kind != LoginKind::Normal {
+            return Err(Code::WrongLoginType);
+        }
+        if name.len() > NAME {
+            return Err(Code::TooLong);
+        }
+        if !is_name(&name) {
+            return Err(Code::BadUsername);
+        }
+        let lower = name.to_ascii_lowercase();
+        let account = accounts.id_of(&lower);
+        if kind == LoginKind::Guest && (account.is_some() || self.lobby.is_a_bots(&lower)) {
+            return Err(Code::WrongLoginType);
+        }
+        if self.lobby.is_here(&name).await {
+            return Err(Code::AlreadyLoggedIn);
+        }
+        let mut fresh = None;
+        let by = match kind {
+            LoginKind::Guest => None,
+            LoginKind::Normal => {
+                let password = password.ok_or(Code::BadOptions)?;
+                account.ok_or(Code::UserNotFound)?;
+                let proved = accounts.by_password(&self.caller, &lower, &password).await;
+                Some(proved.map_err(|error| login_code(&error))?)
+            }
+            LoginKind::First => {
+                let password = password.ok_or(Code::BadPassword)?;
+                if self.is_banned(&name, None) {
+                    return Err(Code::NoPermission);
+                }
+                let email = email.as_deref().filter(|email| !email.is_empty());
+                let made = accounts
+                    .register(&self.caller, &lower, &password, email)
+                    .await;
+                let made = made.map_err(|error| login_code(&error))?;
+                fresh = Some(password);
+                // Under the policy `confirm` an administrator has to let them in first.
+                Some(made.by.ok_or(Code::UsrLookup)?)
+            }
+        };
+        self.come_in(name, by, fresh.map(|password| password.clear().to_owned()))
+            .await
+    }
+
+    /// Somebody whom the carrier knows already, under the name of their account.
+    pub(super) async fn come_as(&mut self, by: Principal) -> Result<(), Code> {
+        let name = by.actor.name.clone();
+        self.come_in(name, Some(by), None).await
+    }
+
+    async fn come_in(
+        &mut self,
+        name: String,
+        by: Option<Principal>,
+        fresh: Option<String>,
+    ) -> Result<(), Code> {
+        let account = by.as_ref().and_then(|by| by.actor.account).map(AccountId);
+        if self.is_banned(&name, account) {
+            return Err(Code::NoPermission);
+        }
+        let permissions = match account {
+            None => Permissions::GUEST,
+            Some(account) => self.lobby.rights(account).ok_or(Code::UsrLookup)?,
+        };
+        let who = Who {
+            name,
+            account,
+            address: self.address,
+        };
+        // They count among those who are here in what they are told first.
+        let session = self.lobby.session().ok_or(Code::RoomFull)?;
+        let newcomer = Newcomer {
+            who: who.clone(),
+            permissions,
+            language: self.language.clone(),
+            token: super::secret(),
+            motd: self.lobby.motd().await,
+            fresh,
+        };
+        let id = session.id();
+        // Before they are let in: whoever drops us meanwhile lets them out again.
+        self.known = Some(Known {
+            session,
+            lag: Lag::new(Instant::now()),
+            by,
+            who,
+        });
+        let come = self.lobby.come(id, newcomer, self.outbox.clone()).await;
+        match come {
+            Ok(()) => tracing::debug!("came in"),
+            Err(_) => self.known = None,
+        }
+        come
+    }
+
+    fn is_banned(&self, name: &str, account: Option<AccountId>) -> bool {
+        let ledger = &self.lobby.ledger;
+        let ban = ledger.banned(name, account, Some(self.address), UnixMillis::now());
+        ban.is_some()
+    }
+
+    /// When [`tick`](Self::tick) is due.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.known.as_ref()?.lag.due(&self.lobby.rhythm)
+    }
+
+    /// Time has passed.
+    pub(super) async fn tick(&mut self) {
+        if let Some(known) = &mut self.known {
+            let beat = known.lag.tick(Instant::now(), &self.lobby.rhythm);
+            self.beat(beat).await;
+        }
+    }
+
+    async fn pong(&mut self) {
+        if let Some(known) = &mut self.known {
+            let beat = known.lag.pong(Instant::now(), &self.lobby.rhythm);
+            self.beat(beat).await;
+        }
+    }
+
+    async fn beat(&self, beat: Option<Beat>) {
+        match (beat, &self.known) {
+            (Some(Beat::Ping), _) => self.outbox.tell(&Push::Ping),
+            (Some(Beat::Class(class)), Some(known)) => {
+                self.lobby.tell(Ask::Lag(known.session.id(), class)).await;
+            }
+            _ => {}
+        }
+    }
+
+    /// As whom they keep order, if they may.
+    async fn warden(&self) -> Option<super::Warden> {
+        let known = self.known.as_ref()?;
+        let actor = known.by.as_ref()?.actor.clone();
+        self.lobby.warden(&known.who, actor)
+    }
+
+    async fn moderate(&self, action: AdminAction, player: &str, reason: Option<String>) {
+        let done = match self.warden().await {
+            Some(warden) => {
+                let term = Term::Usual;
+                self.lobby
+                    .moderate(&warden, action, player, reason, term)
+                    .await
+            }
+            None => Err(LobbyError::Forbidden("a host")),
+        };
+        self.admin_result(done);
+    }
+
+    fn admin_result(&self, done: Result<(), LobbyError>) {
+        let code = done.as_ref().err().map_or(Code::Ok, LobbyError::code);
+        if let Err(error) = done {
+            tracing::debug!(%error, "keeping order was refused");
+        }
+        self.answer(Action::Admin, code);
+    }
+
+    /// Hands a connection over as somebody's game data connection.
+    pub(super) async fn hand(&self, name: String, token: Option<String>, stream: Stream) {
+        let channel = Channel {
+            name,
+            from: self.address,
+            token,
+            stream,
+        };
+        self.lobby.tell(Ask::Channel(channel)).await;
+    }
+
+    /// The same for one's own, which needs no proof.
+    pub(super) async fn hand_own(&self, stream: Stream) {
+        if let Some(known) = &self.known {
+            let name = known.who.name.clone();
+            self.hand(name, None, stream).await;
+        }
+    }
+}
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        if let Some(known) = self.known.take() {
+            self.lobby.departed(known.who);
+        }
+        self.outbox.finish();
+    }
+}
+
+/// As the original has it: ASCII without blanks, `%`, `&` and `\`.
+fn is_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_graphic() && !b"%&\\".contains(&byte);
+    !name.is_empty() && name.bytes().all(fits) && name != "<none>"
+}
+
+/// What the client is told of a login that failed.
+fn login_code(error: &AccountsError) -> Code {
+    match error {
+        AccountsError::RegistrationClosed => Code::WrongLoginType,
+        AccountsError::BadName(_) => Code::BadUsername,
+        AccountsError::NameTaken(_) => Code::UsernameTaken,
+        AccountsError::BadPassword(_) => Code::BadPassword,
+        AccountsError::Invalid { .. } => Code::BadOptions,
+        _ => Code::UsrLookup,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_the_original_lets_through() {
+        for good in ["ada", "Ada_77", "!", "x<y>", "none", &"a".repeat(16)] {
+            assert!(is_name(good), "{good}");
+        }
+        for bad in ["", "a b", "a%", "a&b", "a\\b", "<none>", "\u{e4}", "a\n"] {
+            assert!(!is_name(bad), "{bad:?}");
+        }
+    }
+}
