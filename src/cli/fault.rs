@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
-use super::text;
+use super::{play::PlayError, text};
 use crate::store::{BackupError, LockError};
 
 /// What the API says when it refuses (RFC 9457).
@@ -72,6 +72,12 @@ pub(crate) enum Fault {
     /// Nobody in the voice channel has that name.
     #[error("nobody in voice channel {channel} is called `{}`", text::plain(.name))]
     NoMember { channel: u64, name: String },
+    /// No room of the lobby has that number, name or title.
+    #[error("no room `{}`", text::plain(.0))]
+    NoRoom(String),
+    /// Nothing was saved at that table.
+    #[error("nothing was saved at table {table} of room {}", text::plain(.room))]
+    NoSaved { room: String, table: u32 },
     /// More than one thing of that kind has that title.
     #[error("several {kind} are called `{}`: {}", text::plain(.title), .names.join(", "))]
     Ambiguous {
@@ -138,6 +144,9 @@ pub(crate) enum Fault {
     /// The daemon could not start, or ended with an error.
     #[error("{0:#}")]
     Serve(anyhow::Error),
+    /// Nothing is played, or not any more.
+    #[error(transparent)]
+    Play(#[from] PlayError),
     /// Standard output was closed by its reader: fine.
     #[error("standard output was closed")]
     Closed,
@@ -151,6 +160,7 @@ impl Fault {
     pub(crate) fn exit(&self) -> u8 {
         match self {
             Self::Closed => 0,
+            Self::Play(error) => error.exit(),
             Self::NoTerminal(_) | Self::Terminal => 2,
             Self::NoDaemon(_)
             | Self::Denied(_)
@@ -165,6 +175,7 @@ impl Fault {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Play(error) => return error.hint(),
             Self::Refused(problem) => return problem.hint.as_deref().map(sentence),
             Self::NoDaemon(socket) => {
                 let state = socket.parent().unwrap_or(socket).display();
@@ -176,6 +187,8 @@ impl Fault {
             Self::Garbage(_) => "the daemon may be of another release: restart it, games go on",
             Self::NoServer(_) => "`longhouse server list` shows ids, names and titles",
             Self::NoChannel(_) => "`longhouse voice list` shows ids and titles",
+            Self::NoRoom(_) => "`longhouse lobby rooms` shows numbers, names and titles",
+            Self::NoSaved { .. } => "`longhouse lobby saved` shows what can go on",
             Self::NoMember { channel, .. } => {
                 return Some(format!(
                     "`longhouse voice stats {channel}` shows who is in it; guests have a uid alone"

@@ -1,11 +1,12 @@
 //! Verbs: what `longhouse` does when it is typed.
 //!
-//! Every verb but `serve`, `restore`, `completions` and `man` is a request to the running daemon's API
+//! Every verb but `serve`, `play`, `restore`, `completions` and `man` is a request to the running daemon's API
 //! over its control socket, so that a terminal and a browser cannot disagree; `check` works without a
-//! daemon, too. This room decides nothing about servers or people: it asks, waits, and shows.
+//! daemon, too, and `play` is a player's program, which any lobby serves. This room decides nothing about
+//! servers or people: it asks, waits, and shows.
 //!
 //! ```text
-//!  args ──► main ──► server │ voice │ people │ storage ──► control ──► STATE/control.sock
+//!  args ──► main ──► server │ voice │ lobby │ people │ storage ──► control ──► STATE/control.sock
 //!                       │                                     │
 //!                 attach, screen, keyboard                 fault ──► exit code, hint
 //!                       └──► print, text ──► standard output
@@ -19,9 +20,11 @@ mod attach;
 mod control;
 mod fault;
 mod keyboard;
+mod lobby;
 mod pages;
 mod people;
 mod permissions;
+mod play;
 mod power;
 mod print;
 mod prompt;
@@ -60,6 +63,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         && verb == "keeper"
     {
         return keeper(Path::new(run));
+    }
+    // Nor for a table game, which the lobby starts for each table.
+    if let [_, verb, name, rest @ ..] = &arguments[..]
+        && verb == "game"
+        && let Some(ended) = crate::games::main(name, rest)
+    {
+        return ended;
     }
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
@@ -113,6 +123,9 @@ fn run(arguments: Arguments) -> Result<(), Fault> {
             if let Command::Restore { file } = verb {
                 return block_on(storage::restore(out, config, file));
             }
+            if let Command::Play(play) = verb {
+                return block_on(play::run(out, &config.state, play));
+            }
             let session = Session {
                 control: Control::new(&config.state),
                 out,
@@ -128,6 +141,7 @@ async fn ask(session: &Session, verb: Command) -> Result<(), Fault> {
         Command::Server(verb) => server::run(session, verb).await,
         Command::Game(Game::List) => server::games(session).await,
         Command::Voice(verb) => voice::run(session, verb).await,
+        Command::Lobby(verb) => lobby::run(session, verb).await,
         Command::User(verb) => people::user(session, verb).await,
         Command::Token(verb) => people::token(session, verb).await,
         Command::Grant(verb) => people::grant(session, verb).await,
@@ -136,6 +150,7 @@ async fn ask(session: &Session, verb: Command) -> Result<(), Fault> {
         Command::Doctor => storage::doctor(session).await,
         Command::Serve { .. }
         | Command::Restore { .. }
+        | Command::Play(_)
         | Command::Check
         | Command::Completions { .. }
         | Command::Man { .. } => unreachable!("`run` has done these"),

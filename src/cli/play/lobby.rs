@@ -1,0 +1,202 @@
+//! The session: a connection over which requests go out and pushes come in.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::PlayError;
+use crate::{
+    accounts::Secret,
+    lobby::wire::{
+        push::{Body, Push},
+        request::{self, LoginKind, Request},
+        terms::Code,
+        xml::{Framer, Item, Limits},
+    },
+};
+
+/// A request is answered within this, or the lobby hangs.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes that are read at once.
+const READ: usize = 8 << 10;
+
+/// Who somebody is.
+#[derive(Debug, Clone)]
+pub(super) enum Login {
+    /// By a name alone.
+    Guest(String),
+    /// By an account's name and password.
+    Account(String, String),
+}
+
+impl Login {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Guest(name) | Self::Account(name, _) => name,
+        }
+    }
+
+    fn request(&self) -> Request {
+        let (kind, password) = match self {
+            Self::Guest(_) => (LoginKind::Guest, None),
+            Self::Account(_, password) => (LoginKind::Normal, Some(Secret::new(password))),
+        };
+        Request::Login(request::Login {
+            kind,
+            name: self.name().into(),
+            password,
+            email: None,
+        })
+    }
+}
+
+/// A connection to a lobby, as a client has it.
+pub(super) struct Lobby {
+    stream: TcpStream,
+    framer: Framer,
+}
+
+impl Lobby {
+    /// Connects and greets.
+    pub(super) async fn connect(address: &str) -> Result<Self, PlayError> {
+        let no_lobby = |source| PlayError::NoLobby {
+            address: address.into(),
+            source,
+        };
+        let connected = timeout(PATIENCE, TcpStream::connect(address)).await;
+        let stream = connected
+            .map_err(|_| PlayError::Silent(PATIENCE))?
+            .map_err(no_lobby)?;
+        stream.set_nodelay(true).ok(); // slower, and right
+        let mut lobby = Self {
+            stream,
+            framer: Framer::new(Limits::PUSHES),
+        };
+        let mut bytes = Vec::new();
+        Request::greet(&mut bytes);
+        lobby.stream.write_all(&bytes).await?;
+        match lobby.answer().await? {
+            Push::Hello(hello) if hello.full => Err(PlayError::Full(address.into())),
+            Push::Hello(_) => Ok(lobby),
+            _ => Err(PlayError::Garbage("no greeting".into())),
+        }
+    }
+
+    /// Says something.
+    pub(super) async fn say(&mut self, request: &Request) -> Result<(), PlayError> {
+        let mut bytes = Vec::new();
+        request.encode(&mut bytes);
+        Ok(self.stream.write_all(&bytes).await?)
+    }
+
+    /// The next push. Nothing is lost when this is dropped.
+    pub(super) async fn next(&mut self) -> Result<Push, PlayError> {
+        loop {
+            match self.item().await? {
+                Item::Closed => return Err(PlayError::Dismissed),
+                Item::Opened => {}
+                Item::Element(element) => {
+                    if let Some(push) = Push::decode(&element)? {
+                        return Ok(push);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn item(&mut self) -> Result<Item, PlayError> {
+        loop {
+            if let Some(item) = self.framer.next()? {
+                return Ok(item);
+            }
+            let mut bytes = [0; READ];
+            match self.stream.read(&mut bytes).await? {
+                0 => return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
+                count => self.framer.push(&bytes[..count]),
+            }
+        }
+    }
+
+    /// The next push that is no PING, within the time that an answer may take.
+    pub(super) async fn answer(&mut self) -> Result<Push, PlayError> {
+        loop {
+            let next = timeout(PATIENCE, self.next()).await;
+            match next.map_err(|_| PlayError::Silent(PATIENCE))?? {
+                Push::Ping => self.say(&Request::Pong).await?,
+                push => return Ok(push),
+            }
+        }
+    }
+
+    /// Says something and waits for its RESULT. What else is said meanwhile is of no use yet.
+    pub(super) async fn ask(&mut self, request: &Request) -> Result<Body, PlayError> {
+        self.say(request).await?;
+        loop {
+            let push = self.answer().await?;
+            if let Push::Result { action, code, body } = push
+                && Some(action) == request.action()
+            {
+                return match code {
+                    Code::Ok => Ok(body),
+                    code => Err(PlayError::Refused { action, code }),
+                };
+            }
+        }
+    }
+
+    /// Comes in.
+    pub(super) async fn login(&mut self, login: &Login) -> Result<(), PlayError> {
+        match self.ask(&login.request()).await {
+            Ok(_) => Ok(()),
+            Err(PlayError::Refused { code, .. }) => Err(PlayError::Login {
+                name: login.name().into(),
+                code,
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes this connection a channel of that person; what the game said already.
+    pub(super) async fn hand_over(mut self, name: &str) -> Result<(TcpStream, Vec<u8>), PlayError> {
+        let (name, token) = (name.into(), None);
+        self.say(&Request::Channel { name, token }).await?;
+        self.say(&Request::End).await?;
+        let handed = timeout(PATIENCE, self.until_handed()).await;
+        handed.map_err(|_| PlayError::Silent(PATIENCE))??;
+        Ok((self.stream, self.framer.remaining().to_vec()))
+    }
+
+    async fn until_handed(&mut self) -> Result<(), PlayError> {
+        loop {
+            match self.item().await? {
+                Item::Opened => {}
+                Item::Closed => return Ok(()),
+                Item::Element(element) => {
+                    if let Some(Push::Result { action, code, .. }) = Push::decode(&element)? {
+                        return Err(PlayError::Refused { action, code });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes leave; what the lobby still says is waited for, a moment.
+    pub(super) async fn leave(mut self) {
+        let leave = Request::Leave {
+            force: false,
+            spectator: false,
+        };
+        let farewell = async {
+            self.say(&leave).await?;
+            self.say(&Request::End).await?;
+            while self.next().await.is_ok() {}
+            Ok::<_, PlayError>(())
+        };
+        // It is left when the connection ends, too.
+        timeout(Duration::from_secs(2), farewell).await.ok();
+    }
+}
