@@ -51,6 +51,7 @@ fuzz:
 bench:
 	cargo bench --locked --bench supervision
 	cargo bench --locked --bench fanout
+	cargo bench --locked --bench lobby
 
 clean:
 	cargo clean

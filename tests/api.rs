@@ -23,6 +23,7 @@ use longhouse::{
     audit::{self, Audit},
     hosting::{self, Hosting},
     http::{self, Limits},
+    lobby::{self, Lobby},
     panel::{self, Doors, Finding, RHYTHM},
     store::{Catalog, Store, restore},
     telemetry::Metrics,
@@ -124,12 +125,14 @@ impl House {
         let stop = CancellationToken::new();
         let hosting = host(&folder, &store, &accounts, &audit, &stop);
         let (voice, kv) = talk(&store, &accounts, &audit, &stop).await;
+        let lobby = receive(&folder, &store, &accounts, &audit, &stop).await;
         let metrics = Metrics::default();
         let doors = Doors {
             accounts: accounts.clone(),
             audit,
             hosting,
             voice,
+            lobby,
             store,
             catalog: Arc::new(catalog()),
             metrics: metrics.clone(),
@@ -242,9 +245,8 @@ impl House {
 }
 
 fn catalog() -> Catalog {
-    voice::tables(hosting::catalog(accounts::tables(audit::tables(
-        Catalog::new(),
-    ))))
+    let catalog = hosting::catalog(accounts::tables(audit::tables(Catalog::new())));
+    lobby::tables(voice::tables(catalog))
 }
 
 /// Servers of different tests never share a user, so that sweeping after one leaves the others alone.
@@ -296,6 +298,40 @@ async fn talk(
         .unwrap();
     tokio::spawn(run);
     (voice, kv)
+}
+
+/// The lobby as the daemon has it, where no table is ever launched.
+async fn receive(
+    folder: &TempDir,
+    store: &Store,
+    accounts: &Accounts,
+    audit: &Audit,
+    stop: &CancellationToken,
+) -> Lobby {
+    let settings = lobby::Settings {
+        state: folder.path().into(),
+        data: None,
+        name: "Test".into(),
+        tls: None,
+        uids: 0..=0,
+        tables: 1,
+        sessions: 100,
+        lag: [1, 2, 3, 4].map(Duration::from_secs),
+        ping: Duration::from_secs(60),
+        room_update: Duration::from_secs(60),
+        announce: false,
+        publish: None,
+    };
+    let doors = lobby::Doors {
+        lobby: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        meta: None,
+    };
+    let (store, accounts, audit) = (store.clone(), accounts.clone(), audit.clone());
+    let (lobby, run) = lobby::open(settings, doors, store, accounts, audit, stop.clone())
+        .await
+        .unwrap();
+    tokio::spawn(run);
+    lobby
 }
 
 /// What the KV control answers a command first.

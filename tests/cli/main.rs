@@ -124,6 +124,60 @@ fn traffic() -> Value {
         "unsent": 7, "overrun": 8}})
 }
 
+/// A lobby with one room, a guest in it, and a table.
+fn lobby(method: &str, path: &str) -> Reply {
+    let player = json!({"name": "eve", "kind": "guest", "table": 1, "permissions": 67, "lag": 1,
+                        "stats": {"records": null, "rating": null, "highscore": null}});
+    let seats = json!([{"kind": "player", "name": "eve"}, {"kind": "bot"}]);
+    let table = json!({"id": 1, "game": 0, "status": "waiting", "description": "a & b", "seats": seats,
+                       "spectators": [null, "bob"]});
+    let room = json!({"id": 2, "name": "chess", "title": "Chess Room", "description": "", "game": "chess", "open": true,
+                      "max_players": 9, "max_tables": 5, "players": [player], "tables": [table]});
+    let within = |mut thing: Value| {
+        thing["room"] = json!(2);
+        thing
+    };
+    let at = "2026-01-01T00:00:00.000Z";
+    match (method, path) {
+        ("GET", "/rooms") => ok(json!([room])),
+        ("GET", "/rooms/2") => ok(room),
+        ("GET", "/players") => ok(json!([within(player)])),
+        ("GET", "/tables") => ok(json!([within(table)])),
+        ("POST", "/tables" | "/savegames/resume") => {
+            Reply::Say(201, json!({"room": 2, "table": 3}).to_string())
+        }
+        ("GET", "/games") => ok(json!([{
+            "id": 0, "name": "Chess", "version": "1", "engine": "Longhouse Chess", "engine_version": "1",
+            "players": {"singles": 4, "range": null}, "bots": {"singles": 2, "range": null}, "spectators": true,
+            "peers": false, "named_bots": [["chess-easy", "easy"]], "about": null
+        }])),
+        ("GET", "/chat") => ok(json!([{"at": at, "room": 2, "from": "eve", "text": "hi\u{1b}"}])),
+        ("GET", "/bans") => ok(json!([{
+            "name": "mallory", "account": null, "network": "192.0.2.0", "reason": "rude", "by": "ada", "at": at, "until": at
+        }])),
+        ("GET", "/rankings") => ok(json!([{"position": 1, "player": "bob", "score": 1515.4}])),
+        ("GET", "/matches") => ok(json!([{
+            "id": 9, "game": "chess", "room": "chess", "at": at, "winner": "bob", "savegame": null,
+            "players": [{"name": "bob", "account": 2, "kind": "player", "team": null, "outcome": "win", "score": 0, "rating": [1500.0, 1515.4]},
+                        {"name": "eve", "account": null, "kind": "player", "team": null, "outcome": "loss", "score": 0, "rating": null}]
+        }])),
+        ("GET", "/savegames") => ok(json!([{
+            "room": "chess", "table": 1, "since": at, "file": "match-1", "game": "chess", "owner": "eve", "seats": seats, "at": at
+        }])),
+        ("GET", "/definitions") => ok(json!({
+            "tables": ["chess"], "rooms": ["entry", "chess"], "faults": ["den: no title"],
+            "overrides": [{"kind": "rooms", "name": "den", "toml": null}]
+        })),
+        ("GET", "/live") => Reply::News(vec![
+            json!({"room": 2, "heard": {"push": "chat", "kind": "normal", "from": "eve", "text": "hi"}}),
+            json!({"event": "lagged", "missed": 3}),
+            json!({"room": 2, "heard": {"push": "update", "update": "player_delete", "room": 2, "name": "eve", "to_room": null}}),
+        ]),
+        ("POST" | "PUT", _) => Reply::Say(204, String::new()),
+        _ => Reply::Say(404, json!({"detail": "Nothing is here."}).to_string()),
+    }
+}
+
 /// A box with one server that runs, one voice channel and two people, where everything succeeds.
 pub(crate) fn friendly(asked: &str) -> Reply {
     let (method, rest) = asked.split_once(' ').unwrap();
@@ -149,6 +203,9 @@ pub(crate) fn friendly(asked: &str) -> Reply {
             json!({"seq": 5, "channel": 5, "event": "left", "uid": 9, "why": "silent"}),
             json!({"seq": 6, "channel": 5, "event": "deleted"}),
         ]),
+        (method, path) if path.starts_with("/lobby/") && !path.contains("permissions") => {
+            lobby(method, &path["/lobby".len()..])
+        }
         ("GET", "/accounts") => ok(json!([account(1, "ada"), account(2, "bob")])),
         (_, path) if path.starts_with("/accounts") => ok(account(2, "bob")),
         ("PUT", "/lobby/permissions/2") => ok(json!({"mask": 23})),

@@ -115,6 +115,97 @@ fn each_verb_asks_what_it_should() {
             "",
             &["GET /voice/channels/5", "GET /voice/live?channel=5"],
         ),
+        ("lobby rooms", "", &["GET /lobby/rooms"]),
+        ("lobby players --json", "", &["GET /lobby/players"]),
+        (
+            "lobby tables --room chess",
+            "",
+            &[
+                "GET /lobby/rooms",
+                "GET /lobby/tables?room=2",
+                "GET /lobby/rooms",
+            ],
+        ),
+        ("lobby games", "", &["GET /lobby/games"]),
+        (
+            "lobby chat --room 2 -n 9 --json",
+            "",
+            &["GET /lobby/rooms/2", "GET /lobby/chat?room=2&count=9"],
+        ),
+        (
+            "lobby say hello",
+            "",
+            &[r#"POST /lobby/chat {"room":null,"text":"hello"}"#],
+        ),
+        (
+            "lobby say --room 2 hello",
+            "",
+            &[
+                "GET /lobby/rooms/2",
+                r#"POST /lobby/chat {"room":2,"text":"hello"}"#,
+            ],
+        ),
+        (
+            "lobby kick e%e --reason rude",
+            "",
+            &[r#"POST /lobby/players/e%25e/kick {"reason":"rude"}"#],
+        ),
+        (
+            "lobby ban eve",
+            "",
+            &[r#"POST /lobby/players/eve/ban {"reason":null}"#],
+        ),
+        ("lobby bans", "", &["GET /lobby/bans"]),
+        ("lobby unban mallory", "", &["DELETE /lobby/bans/mallory"]),
+        (
+            "lobby rankings chess -n 3",
+            "",
+            &["GET /lobby/rankings?game=chess&count=3"],
+        ),
+        (
+            "lobby matches --game chess --account bob",
+            "",
+            &["GET /lobby/matches?game=chess&account=bob&count=20"],
+        ),
+        ("lobby saved", "", &["GET /lobby/savegames"]),
+        (
+            "lobby resume chess 1",
+            "",
+            &[
+                "GET /lobby/savegames",
+                r#"POST /lobby/savegames/resume {"file":"match-1","room":"chess","since":"2026-01-01T00:00:00.000Z","table":1}"#,
+            ],
+        ),
+        (
+            "lobby launch Chess --bots 2",
+            "",
+            &[
+                "GET /lobby/rooms",
+                r#"POST /lobby/tables {"description":"","room":2,"seats":[{"kind":"bot"},{"kind":"bot"}]}"#,
+            ],
+        ),
+        (
+            "lobby end chess 3",
+            "",
+            &["GET /lobby/rooms", "DELETE /lobby/tables/2/3"],
+        ),
+        ("lobby definitions", "", &["GET /lobby/definitions"]),
+        (
+            "lobby define room den -",
+            "title = 'Den'\n",
+            &[r#"PUT /lobby/definitions/rooms/den {"toml":"title = 'Den'\n"}"#],
+        ),
+        (
+            "lobby remove game chess",
+            "",
+            &["DELETE /lobby/definitions/tables/chess"],
+        ),
+        (
+            "lobby forget room den",
+            "",
+            &["DELETE /lobby/definitions/rooms/den/override"],
+        ),
+        ("lobby watch --json", "", &["GET /lobby/live"]),
         (
             "user add eve --role admin --password-stdin",
             "horse staple\n",
@@ -216,6 +307,57 @@ fn each_verb_asks_what_it_should() {
         assert_eq!(fake.seen(), asks, "{line}");
         assert!(!err.contains("horse") && !out.contains("horse"));
     }
+}
+
+#[test]
+fn the_lobby_is_shown_as_people_read_it() {
+    let house = Box::new();
+    let _fake = Fake::start(&house.state(), friendly);
+    for (line, shown) in [
+        (
+            "lobby rooms",
+            "ID  NAME   TITLE       GAME   PLAYERS  TABLES\n2   chess  Chess Room  chess  1/9      1/5\n",
+        ),
+        (
+            "lobby players",
+            "NAME  KIND   ROOM   TABLE  LAG  STANDING\neve   guest  chess  1      1    -\n",
+        ),
+        (
+            "lobby tables",
+            "ROOM   TABLE  STATE    SEATS     WATCHING  DESCRIPTION\nchess  1      waiting  eve, bot  1         a & b\n",
+        ),
+        (
+            "lobby games",
+            "ID  TITLE  VERSION  SEATS  BOTS  ENGINE\n0   Chess  1        2      1     Longhouse Chess 1\n",
+        ),
+        (
+            "lobby chat",
+            "AT                        ROOM   WHO  SAID\n2026-01-01T00:00:00.000Z  chess  eve  hi\\x1b\n",
+        ),
+        (
+            "lobby rankings chess",
+            "PLACE  NAME  SCORE\n1      bob   1515\n",
+        ),
+        (
+            "lobby matches",
+            "ID  AT                        GAME   ROOM   PLAYERS\n9   2026-01-01T00:00:00.000Z  chess  chess  bob win 1500 -> 1515, eve loss\n",
+        ),
+        ("lobby launch chess", "3\n"),
+        (
+            "lobby definitions",
+            "rooms    entry, chess\ngames    chess\nremoved  den\nfault    den: no title\n",
+        ),
+        ("lobby watch", "chess: eve says: hi\nchess: eve leaves\n"),
+    ] {
+        let (exit, out, why) = house.run(line);
+        assert_eq!((exit, out.as_str()), (0, shown), "{line}: {why}");
+    }
+    let (exit, _, why) = house.run("lobby end nowhere 3");
+    assert_eq!(exit, 1);
+    assert_eq!(
+        why,
+        "error: no room `nowhere`\nhint: `longhouse lobby rooms` shows numbers, names and titles\n"
+    );
 }
 
 #[test]

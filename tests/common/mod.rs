@@ -3,8 +3,10 @@
 #![expect(dead_code, reason = "each test binary uses its own part of this")]
 
 pub(crate) mod disk;
+pub(crate) mod ggz;
 pub(crate) mod kv;
 pub(crate) mod lan;
+pub(crate) mod trust;
 
 use std::{
     collections::BTreeMap,
@@ -48,6 +50,8 @@ pub(crate) struct House {
     sets: Vec<String>,
     /// Users that no other box has: what is left of a user's processes is killed.
     pub(crate) uids: String,
+    /// The same for its table games.
+    pub(crate) players: std::ops::RangeInclusive<u32>,
     /// Ports of voice channels, so that a box finds its own free when it comes back.
     voices: String,
     /// What the daemon has in its environment beside ours.
@@ -106,10 +110,12 @@ impl House {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let (process, n) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let first = 100_000_000 + process % 1_000_000 * 1_000 + n * 20;
+        let players = first + 1_000_000_000;
         // Below those that the kernel gives to anybody. That another box has them too is no harm, but to who comes back.
         let ports = 12_000 + (process.wrapping_mul(17) + n) % 100 * 200;
         Self {
             uids: format!("hosting.uids={first}-{}", first + 19),
+            players: players..=players + 19,
             voices: format!("voice.ports={ports}-{}", ports + 199),
             folder,
             daemon: None,
@@ -123,6 +129,11 @@ impl House {
     /// The state folder.
     pub(crate) fn state(&self) -> PathBuf {
         self.folder.path().join("state")
+    }
+
+    /// Its data folder, once it has one.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     /// Starts the daemon and waits until it says that it is ready.
@@ -145,8 +156,15 @@ impl House {
             .args(["--set", "http.listen=127.0.0.1:0"])
             .args(["--set", "admin.listen=127.0.0.1:0"])
             .args(["--set", "voice.listen=127.0.0.1:0"])
+            .args(["--set", "lobby.listen=127.0.0.1:0"])
+            .args(["--set", "lobby.meta_listen="])
+            .args(["--set", "lobby.announce=false"])
             .args(["--set", &self.voices])
             .args(["--set", &self.uids])
+            .args([
+                "--set",
+                &format!("lobby.uids={}-{}", self.players.start(), self.players.end()),
+            ])
             .env("NOTIFY_SOCKET", &notify)
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
@@ -288,6 +306,17 @@ impl House {
 
     /// The same with another token; the status when it is refused.
     pub(crate) async fn socket_as(&self, token: &str, path: &str) -> Result<Live, u16> {
+        let proof = format!("Bearer {token}");
+        self.socket_with("authorization", &proof, path).await
+    }
+
+    /// The same with one header of one's own.
+    pub(crate) async fn socket_with(
+        &self,
+        header: &str,
+        value: &str,
+        path: &str,
+    ) -> Result<Live, u16> {
         let address = &self.endpoints["http.listen"];
         let stream = TcpStream::connect(address)
             .await
@@ -299,7 +328,7 @@ impl House {
             .header("upgrade", "websocket")
             .header("sec-websocket-version", "13")
             .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
-            .header("authorization", format!("Bearer {token}"))
+            .header(header, value)
             .body(())
             .expect("a request");
         match tokio_tungstenite::client_async(request, stream).await {
@@ -605,7 +634,7 @@ pub(crate) fn processes_of(state: &Path) -> Vec<i32> {
 
 /// A WebSocket of the box.
 pub(crate) struct Live {
-    socket: WebSocketStream<TcpStream>,
+    pub(crate) socket: WebSocketStream<TcpStream>,
 }
 
 impl Live {
@@ -618,6 +647,20 @@ impl Live {
                 _ => {}
             }
         }
+    }
+
+    /// The next JSON message that is wanted.
+    pub(crate) async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let work = async {
+            loop {
+                let message = self.next().await.expect("the box goes on");
+                if wanted(&message) {
+                    return message;
+                }
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, work).await;
+        found.expect("in time")
     }
 
     /// Sends JSON.

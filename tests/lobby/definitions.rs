@@ -1,0 +1,197 @@
+//! Rooms and games of one's own: files that come, change and go while people are there; a foreign game.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+use crate::common::{
+    House,
+    ggz::{Client, attribute, launching},
+    installed,
+};
+
+/// A box with a data folder that every user may look into.
+pub(crate) async fn furnished(sets: &[&str]) -> House {
+    let sets: Vec<_> = sets.iter().map(ToString::to_string).collect();
+    let mut house = House::unlocked(&sets);
+    house.stock(&[]);
+    for folder in ["tables", "rooms"] {
+        fs::create_dir(house.data().join(folder)).unwrap();
+    }
+    let open = |path: &Path| fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+    open(&house.data());
+    open(&house.data().join("tables"));
+    open(house.data().parent().unwrap());
+    let program = house.data().join("tables/minimal.py");
+    fs::copy("tests/games/minimal.py", &program).unwrap();
+    open(&program);
+    house.settle().await;
+    house
+}
+
+const DSC: &str = "\
+# A game of the original's form.
+[GameInfo]
+Name = Minimal
+Name[de] = Winzig
+Description = It greets.
+Version = 0.1
+Author = Bob
+Homepage = http://example.org/
+[LaunchInfo]
+ExecutablePath = minimal.py
+[Protocol]
+Engine = Minimal
+Version = 7
+[TableOptions]
+AllowLeave = 1
+BotsAllowed = 1
+PlayersAllowed = 1..3
+AllowSpectators = 1
+";
+
+const ROOM: &str = "\
+[RoomInfo]
+Name = The workshop
+Description = Where games are made.
+GameType = Minimal
+MaxPlayers = 20
+ExecutableArgs = wait
+";
+
+#[tokio::test]
+async fn a_foreign_game_is_installed_launched_joined_and_left() {
+    if !installed("/usr/bin/python3") {
+        return;
+    }
+    let house = furnished(&[]).await;
+    let mut alice = Client::guest(&house, "alice");
+    // While the box runs: both in the original's form.
+    fs::write(house.data().join("tables/minimal.dsc"), DSC).unwrap();
+    fs::write(house.data().join("rooms/workshop.room"), ROOM).unwrap();
+    let room = alice.until("<UPDATE TYPE='room' ACTION='add'>");
+    assert!(
+        room.contains("NAME='The workshop' REFNAME='The workshop'"),
+        "{room}"
+    );
+    assert!(
+        room.contains("<DESC>Where games are made.</DESC>"),
+        "{room}"
+    );
+    let game = alice.number("game", "Minimal");
+    let room: u32 = attribute(&room, "ID").parse().unwrap();
+    alice.enter(room);
+    let mut bob = Client::guest_in(&house, "bob", room);
+    alice.all();
+    let three = [
+        "<SEAT NUM='0' TYPE='open'/>",
+        "<SEAT NUM='1' TYPE='open'/>",
+        "<SEAT NUM='2' TYPE='bot'/>",
+    ];
+    let (mut hers, table) = alice.launch(&house, game, &three);
+    hers.say("hello");
+    assert_eq!(hers.line().unwrap(), "alice, blocking True: hello");
+    hers.ends();
+    let mut his = bob.join(&house, table);
+    his.say("good evening");
+    assert_eq!(his.line().unwrap(), "bob, blocking True: good evening");
+    assert_eq!(bob.ask("<LEAVE/>"), "ok");
+    bob.until("<LEAVE REASON='normal'/>");
+    let mut watching = bob.channel(&house);
+    assert_eq!(
+        bob.ask(&format!("<JOIN TABLE='{table}' SPECTATOR='true'/>")),
+        "ok"
+    );
+    watching.say("what is it");
+    assert_eq!(watching.line().unwrap(), "bob, blocking True: what is it");
+    assert_eq!(alice.ask("<LEAVE/>"), "ok");
+    // With its last player it goes, and who watches is told.
+    bob.until("<LEAVE REASON='gameover'/>");
+    bob.until("<UPDATE TYPE='table' ACTION='delete'");
+}
+
+#[tokio::test]
+async fn rooms_change_while_people_are_in_them() {
+    let house = furnished(&[]).await;
+    let file = house.data().join("rooms/attic.toml");
+    let mut alice = Client::guest(&house, "alice");
+    let mut bob = Client::guest_in(&house, "bob", 0);
+    fs::write(
+        &file,
+        "title = \"The attic\"\ndescription = \"A.\"\ngame = \"chess\"\n",
+    )
+    .unwrap();
+    let add = alice.until("<UPDATE TYPE='room' ACTION='add'>");
+    assert!(add.contains("NAME='The attic'"), "{add}");
+    let attic: u32 = attribute(&add, "ID").parse().unwrap();
+    let enter = |room: u32| format!("<ENTER ROOM='{room}'/>");
+    alice.enter(attic);
+    bob.until("ACTION='add'>");
+
+    // A fault changes nothing.
+    fs::write(&file, "title = 7\n").unwrap();
+    fs::write(
+        house.data().join("rooms/cellar.toml"),
+        "title = \"Cellar\"\ndescription = \"A.\"\n",
+    )
+    .unwrap();
+    let add = bob.until("<UPDATE TYPE='room' ACTION='add'>");
+    assert!(add.contains("NAME='Cellar'"), "{add}");
+    assert_eq!(bob.ask(&enter(attic)), "ok");
+    bob.enter(0);
+    bob.all();
+
+    // Changed: another room, and who is in the former may stay.
+    fs::write(
+        &file,
+        "title = \"The loft\"\ndescription = \"A.\"\ngame = \"chess\"\n",
+    )
+    .unwrap();
+    bob.hears(&[&format!(
+        "<UPDATE TYPE='room' ACTION='close'><ROOM ID='{attic}'/></UPDATE>"
+    )]);
+    let add = bob.item();
+    assert!(
+        add.contains("ACTION='add'") && add.contains("NAME='The loft'"),
+        "{add}"
+    );
+    let loft: u32 = attribute(&add, "ID").parse().unwrap();
+    assert_eq!(bob.ask(&enter(attic)), "bad options");
+    assert_eq!(alice.ask("<CHAT>still here</CHAT>"), "ok");
+    let rooms = bob.result("<LIST TYPE='room'/>");
+    assert!(
+        rooms.contains("The loft") && !rooms.contains("The attic"),
+        "{rooms}"
+    );
+    let chess = alice.number("game", "Chess");
+    let open = ["<SEAT NUM='0' TYPE='open'/>", "<SEAT NUM='1' TYPE='open'/>"];
+    let channel = alice.channel(&house);
+    let launched = alice.ask(&launching(chess, &open));
+    assert!(["ok", "bad options"].contains(&&*launched), "{launched}");
+    alice.ask("<LEAVE FORCE='true'/>");
+    drop(channel);
+    alice.all();
+    assert_eq!(alice.ask(&enter(loft)), "ok");
+    bob.until(&format!(
+        "<UPDATE TYPE='room' ACTION='delete'><ROOM ID='{attic}'/></UPDATE>"
+    ));
+
+    // Removed while occupied, and gone with the last.
+    fs::remove_file(&file).unwrap();
+    bob.until(&format!(
+        "<UPDATE TYPE='room' ACTION='close'><ROOM ID='{loft}'/></UPDATE>"
+    ));
+    assert_eq!(bob.ask(&enter(loft)), "bad options");
+    alice.drop_line();
+    bob.until(&format!(
+        "<UPDATE TYPE='room' ACTION='delete'><ROOM ID='{loft}'/></UPDATE>"
+    ));
+    // Room 0 stays, whatever is done to it.
+    let entry = house.data().join("rooms/entry.toml");
+    fs::write(&entry, "title = \"The porch\"\ndescription = \"A.\"\n").unwrap();
+    fs::write(
+        house.data().join("rooms/last.toml"),
+        "title = \"Last\"\ndescription = \"A.\"\n",
+    )
+    .unwrap();
+    bob.until("NAME='Last'");
+    assert_eq!(bob.number("room", "The porch"), 0);
+}

@@ -1,0 +1,76 @@
+//! What becomes of a match when the daemon is killed under it.
+
+use serde_json::json;
+
+use crate::{
+    OPEN,
+    common::{
+        House,
+        ggz::{Client, account},
+    },
+    place,
+};
+
+#[tokio::test]
+async fn a_game_that_the_daemon_was_killed_under_goes_on_with_its_seats_kept() {
+    let mut house = House::open().await;
+    for name in ["bea", "carl", "thief"] {
+        account(&house, name, "player");
+    }
+    let (room, game) = place(&house, "Chess", "Chess");
+    let mut bea = Client::member_in(&house, "bea", room);
+    let mut carl = Client::member_in(&house, "carl", room);
+    let (mut hers, table) = bea.launch(&house, game, &OPEN);
+    let mut his = carl.join(&house, table);
+    hers.until(|state| state["turn"] == 0);
+    hers.play("e2e4");
+    his.until(|state| state["turn"] == 1);
+    // That the game was saved is told to the box, and to nobody else: what is kept after it is kept by then.
+    account(&house, "later", "player");
+    his.play("c7c5");
+    let before = hers.until(|state| state["last"] == "c7c5");
+
+    house.kill();
+    for lines in [bea.last_words(), carl.last_words()] {
+        assert!(!lines.contains(&"</SESSION>".into()), "{lines:?}");
+    }
+    hers.ends();
+    his.ends();
+    house.start();
+
+    let mut thief = Client::member_in(&house, "thief", room);
+    let mut tables = thief.result("<LIST TYPE='table'/>");
+    if !tables.contains("<TABLE ") {
+        thief.until("<UPDATE TYPE='table' ACTION='add'");
+        tables = thief.result("<LIST TYPE='table'/>");
+    }
+    for seat in [
+        "<SEAT NUM='0' TYPE='reserved'>bea</SEAT>",
+        "<SEAT NUM='1' TYPE='reserved'>carl</SEAT>",
+    ] {
+        assert!(tables.contains(seat), "{tables}");
+    }
+    let spare = thief.channel(&house);
+    assert_eq!(thief.ask("<JOIN TABLE='1'/>"), "table full");
+    drop(spare);
+    let mut carl = Client::member_in(&house, "carl", room);
+    let mut his = carl.join(&house, 1);
+    let mut bea = Client::member_in(&house, "bea", room);
+    let mut hers = bea.join(&house, 1);
+    let after = hers.until(|state| state["status"] == "playing");
+    assert_eq!(after["you"], 0);
+    for field in ["position", "turn", "moves", "round"] {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+    // And it is played to its end, which counts.
+    his.until(|state| state["status"] == "playing");
+    his.say("{\"resign\":true}");
+    let over = hers.until(|state| state["status"] == "over");
+    assert_eq!(over["result"][0], json!({"seat": 0, "outcome": "win"}));
+    let stats = thief.until("ACTION='stats'") + &thief.until("ACTION='stats'");
+    assert!(stats.contains("ID='bea' WINS='1'"), "{stats}");
+    assert!(
+        stats.contains("RATING='1515'") && stats.contains("RATING='1485'"),
+        "{stats}"
+    );
+}

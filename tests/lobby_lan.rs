@@ -1,0 +1,56 @@
+//! How the lobby is found in the local network.
+
+mod common;
+
+use std::time::Instant;
+
+use common::{
+    PATIENCE, installed,
+    lan::{Host, on_a_host_apart},
+    root,
+};
+use longhouse::discovery::{GGZ, announce, ggz_instance};
+use mdns_sd::{ServiceDaemon, ServiceEvent};
+
+#[test]
+fn a_neighbour_finds_the_lobby_and_hears_that_it_is_gone() {
+    if !root("a network of one's own") || !installed("/usr/sbin/ip") {
+        return;
+    }
+    on_a_host_apart(|| async {
+        let neighbour = Host::new(71);
+        let looks = neighbour.within(|| ServiceDaemon::new().unwrap());
+        let seen = looks.browse(GGZ).unwrap();
+        let instance = ggz_instance("Ada's house");
+        let announcement = announce(GGZ, &instance, 5688, &[("protocol", "10")]);
+        let begin = Instant::now();
+        let next = || {
+            let left = PATIENCE.saturating_sub(begin.elapsed());
+            seen.recv_timeout(left).expect("something is seen")
+        };
+        loop {
+            if let ServiceEvent::ServiceResolved(found) = next() {
+                assert!(
+                    found
+                        .get_fullname()
+                        .starts_with("GGZ Gaming Zone: Ada's house.")
+                );
+                assert_eq!(found.get_port(), 5688);
+                // Its addresses come one after the other, each with news of its own.
+                if !found.get_addresses_v4().contains(&neighbour.gate) {
+                    continue;
+                }
+                assert_eq!(found.get_property_val_str("protocol"), Some("10"));
+                break;
+            }
+        }
+        announcement.withdraw().await;
+        loop {
+            if let ServiceEvent::ServiceRemoved(_, name) = next() {
+                assert!(name.starts_with("GGZ Gaming Zone: Ada's house."));
+                break;
+            }
+        }
+        looks.shutdown().unwrap();
+    });
+}

@@ -1,0 +1,104 @@
+//! Crowds that say nothing, and one who does not listen.
+
+use std::time::Instant;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::{
+    OPEN,
+    common::{
+        House, PATIENCE,
+        ggz::{Client, From, mute},
+    },
+    place, play,
+};
+
+#[tokio::test]
+async fn ten_thousand_who_say_nothing_keep_nobody_from_playing() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+    // Room for the tests beside this one.
+    let most = usize::try_from(hard).unwrap_or(usize::MAX);
+    let crowd = most.saturating_sub(2_000).min(10_000);
+    assert!(crowd >= 2_000, "ulimit -n is {hard}");
+    let house = House::open().await;
+    let (room, game) = place(&house, "Tic-Tac-Toe", "Tic-Tac-Toe");
+    let mut alice = Client::guest_in(&house, "alice", room);
+    let (mut hers, table) = alice.launch(&house, game, &OPEN);
+    let mut silent = Vec::with_capacity(crowd);
+    for n in 0..crowd {
+        silent.push(mute(&house));
+        if n % 1000 == 0 {
+            let mut guest = Client::guest_in(&house, &format!("g{n}"), room);
+            assert_eq!(guest.ask("<CHAT>hello</CHAT>"), "ok");
+            alice.until(&format!("FROM='g{n}'>hello</CHAT>"));
+        }
+    }
+    let mut bob = Client::guest_in(&house, "bob", room);
+    let mut his = bob.join(&house, table);
+    let [_, over] = play(&mut hers, &mut his, &["a1", "b1", "a2", "b2", "a3"]);
+    assert_eq!(over["result"][0]["outcome"], "win");
+    // When they go, nothing of them stays.
+    let descriptors = || {
+        std::fs::read_dir(format!("/proc/{}/fd", house.pid()))
+            .unwrap()
+            .count()
+    };
+    assert!(descriptors() < crowd / 2 + 1000, "{}", descriptors());
+    drop(silent);
+    let started = Instant::now();
+    while descriptors() > 200 {
+        assert!(started.elapsed() < PATIENCE, "{} stay", descriptors());
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test]
+async fn who_never_reads_is_dropped_and_the_others_hear_everything() {
+    let house = House::open().await;
+    let small = From {
+        room: Some(4096),
+        ..From::default()
+    };
+    let mut deaf = Client::connect_from(&house, small).into_guest("deaf");
+    deaf.enter(0);
+    let mut talkers = ["alice", "bob", "carl"].map(|name| Client::guest_in(&house, name, 0));
+    for client in &mut talkers {
+        client.all();
+    }
+    let gone =
+        "<UPDATE TYPE='player' ACTION='delete' ROOM='0' TOROOM='-1'><PLAYER ID='deaf'/></UPDATE>";
+    let mut dropped = [false; 3];
+    let started = Instant::now();
+    for n in 0.. {
+        assert!(
+            started.elapsed() < PATIENCE,
+            "{n} chats later they are still here"
+        );
+        // As long as one may speak, and six times as long on the wire.
+        let text = format!("{n}: {}", "'".repeat(500));
+        let talker = &mut talkers[n % 3];
+        let name = talker.name.clone();
+        talker.send(&format!("<CHAT>{text}</CHAT>\n"));
+        let text = text.replace('\'', "&apos;");
+        let said = format!("<CHAT TYPE='normal' FROM='{name}'>{text}</CHAT>");
+        for (client, dropped) in talkers.iter_mut().zip(&mut dropped) {
+            loop {
+                match client.item() {
+                    item if item == said => break,
+                    item if item == gone => *dropped = true,
+                    item => assert_eq!(item, "<RESULT ACTION='chat' CODE='ok'/>"),
+                }
+            }
+        }
+        if dropped.iter().all(|dropped| *dropped) {
+            break;
+        }
+    }
+    let mut back = Client::guest_in(&house, "Deaf", 0);
+    assert_eq!(back.ask("<CHAT>what?</CHAT>"), "ok");
+    talkers[0].until("FROM='Deaf'>what?</CHAT>");
+    // What was on its way to the other is cut off, not completed.
+    let words = deaf.last_words();
+    assert!(!words.contains(&"</SESSION>".into()));
+}
