@@ -8,8 +8,8 @@ use std::{
 };
 
 use argon2::{
-    Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
-    password_hash::{PasswordHash, SaltString},
+    ARGON2ID_IDENT, Algorithm, Argon2, Params, Version,
+    password_hash::{self, Output, ParamsString, PasswordHash, Salt, SaltString},
 };
 use sha2::{Digest as _, Sha256};
 
@@ -105,18 +105,14 @@ impl Vault {
     /// Whether `given` is the password of `stored`. Without one it takes as long and is not.
     pub(super) async fn verify(
         &self,
-        turn: Turn,
+        mut turn: Turn,
         given: Hashed,
         stored: Option<Credential>,
     ) -> bool {
         let exists = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.nobody.clone());
-        let verify = move || {
-            let fits = PasswordHash::new(&stored.0)
-                .is_ok_and(|hash| argon2().verify_password(given.0.as_bytes(), &hash).is_ok());
-            drop(turn);
-            fits
-        };
+        // The turn ends with the computation, though nobody may wait for it any more.
+        let verify = move || fits(&mut turn, &given, &stored).unwrap_or(false);
         // A failed join is the runtime going down: nobody comes in then.
         tokio::task::spawn_blocking(verify).await.unwrap_or(false) && exists
     }
@@ -127,27 +123,64 @@ impl Vault {
         door: Door,
         given: Hashed,
     ) -> Result<Credential, AccountsError> {
-        let turn = self.turn(door).await?;
+        let mut turn = self.turn(door).await?;
         let hash = move || {
             let salt = SaltString::encode_b64(&random::<16>()).expect("16 bytes are a salt");
-            let hash = argon2()
-                .hash_password(given.0.as_bytes(), &salt)
-                .expect("the parameters are constants within their ranges");
-            drop(turn);
-            Credential(hash.to_string())
+            let made = credential(&mut turn, &given, salt.as_salt());
+            made.expect("the parameters are constants within their ranges")
         };
         let hashed = tokio::task::spawn_blocking(hash).await;
         hashed.map_err(|_| AccountsError::Busy)
     }
 }
 
-fn argon2() -> Argon2<'static> {
-    let params = Params::new(MEMORY, PASSES, LANES, None).expect("constants within their ranges");
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+/// Whether this is the password. A credential that cannot be read is an error.
+fn fits(turn: &mut Turn, given: &Hashed, stored: &Credential) -> password_hash::Result<bool> {
+    let stored = PasswordHash::new(&stored.0)?;
+    let (Some(salt), Some(hash)) = (stored.salt, stored.hash) else {
+        return Ok(false);
+    };
+    Ok(compute(turn, Params::try_from(&stored)?, given, salt)? == hash)
+}
+
+fn credential(
+    turn: &mut Turn,
+    given: &Hashed,
+    salt: Salt<'_>,
+) -> password_hash::Result<Credential> {
+    let params = Params::new(MEMORY, PASSES, LANES, None)?;
+    let written = PasswordHash {
+        algorithm: ARGON2ID_IDENT,
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&params)?,
+        salt: Some(salt),
+        hash: Some(compute(turn, params, given, salt)?),
+    };
+    Ok(Credential(written.to_string()))
+}
+
+/// Two outputs are compared in constant time.
+fn compute(
+    turn: &mut Turn,
+    params: Params,
+    given: &Hashed,
+    salt: Salt<'_>,
+) -> password_hash::Result<Output> {
+    let mut bytes = [0; Salt::MAX_LENGTH];
+    let salt = salt.decode_b64(&mut bytes)?;
+    let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+    let memory = turn.memory(params.block_count());
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    Output::init_with(length, |out| {
+        argon2.hash_password_into_with_memory(given.0.as_bytes(), salt, out, memory)?;
+        Ok(())
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use argon2::PasswordHasher as _;
+
     use super::*;
     use crate::accounts::Secret;
 
@@ -166,6 +199,21 @@ mod tests {
         assert!(!check(&right, None).await);
         assert!(!check(&right, Some(&Credential("junk".into()))).await);
         assert!(PasswordHash::new(&vault.nobody.0).is_ok_and(|hash| hash.hash.is_some()));
+    }
+
+    #[tokio::test]
+    async fn used_memory_gives_the_same_result_as_a_library_that_takes_its_own() {
+        let given = Secret::new("correct horse").hashed();
+        let mut turn = Turns::new().take(Door::Web).await.unwrap();
+        for salt in [[1; 16], [2; 16]] {
+            let salt = SaltString::encode_b64(&salt).unwrap();
+            let ours = credential(&mut turn, &given, salt.as_salt()).unwrap();
+            let params = Params::new(MEMORY, PASSES, LANES, None).unwrap();
+            let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+            let theirs = argon2.hash_password(given.0.as_bytes(), &salt).unwrap();
+            assert_eq!(ours.0, theirs.to_string());
+            assert!(fits(&mut turn, &given, &ours).unwrap());
+        }
     }
 
     #[test]

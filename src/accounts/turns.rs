@@ -10,9 +10,17 @@
 //! Only the heads of the lines stand before the turns, so that they alternate: a crowd that logs in to
 //! the lobby at the same moment waits for its own, and not the web for the crowd. Who goes away leaves
 //! their place by dropping the future.
+//!
+//! The memory of a computation goes from one to the next while anybody waits, because to have it anew
+//! from the system takes half as long again as the computation. The last one out gives all of it back.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
+use argon2::Block;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::AccountsError;
@@ -24,11 +32,16 @@ const AT_ONCE: usize = 2;
 const HEADS: usize = 2 * AT_ONCE;
 
 /// The lines, and the turns that they lead to.
+#[derive(Debug, Clone)]
+pub(super) struct Turns(Arc<Lines>);
+
 #[derive(Debug)]
-pub(super) struct Turns {
+struct Lines {
     lobby: Line,
     others: Line,
     turns: Arc<Semaphore>,
+    /// Memory for whoever is next. Locked to take some or to put it back.
+    spare: Mutex<Vec<Vec<Block>>>,
 }
 
 /// Semaphores of tokio are fair: who asked first is served first.
@@ -41,8 +54,9 @@ struct Line {
 }
 
 /// One's turn to compute; it ends when this is dropped.
-#[derive(Debug)]
 pub(super) struct Turn {
+    lines: Arc<Lines>,
+    memory: Vec<Block>,
     _turn: OwnedSemaphorePermit,
     _head: OwnedSemaphorePermit,
     _place: OwnedSemaphorePermit,
@@ -58,30 +72,70 @@ impl Line {
     }
 }
 
+impl Lines {
+    fn spare(&self) -> MutexGuard<'_, Vec<Vec<Block>>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether anybody stands in a line or computes, besides one.
+    fn is_busy(&self) -> bool {
+        let free = [&self.lobby, &self.others].map(|line| line.heads.available_permits());
+        free.iter().sum::<usize>() < 2 * HEADS - 1
+    }
+}
+
+impl Turn {
+    /// So many blocks of 1 KiB to compute in, with whatever is in them.
+    pub(super) fn memory(&mut self, blocks: usize) -> &mut [Block] {
+        if self.memory.len() < blocks {
+            self.memory.resize(blocks, Block::default());
+        }
+        &mut self.memory[..blocks]
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut spare = self.lines.spare();
+        match self.lines.is_busy() {
+            true => spare.push(mem::take(&mut self.memory)),
+            false => *spare = Vec::new(),
+        }
+    }
+}
+
 impl Turns {
     pub(super) fn new() -> Self {
-        Self {
+        Self::of(Line::new(4096, Duration::from_secs(120)))
+    }
+
+    fn of(lobby: Line) -> Self {
+        Self(Arc::new(Lines {
             // A computation costs some 28 ms of a core: as many as get through in that time on two of them,
             // while others use those too.
-            lobby: Line::new(4096, Duration::from_secs(120)),
+            lobby,
             // A request has its answer while somebody still looks at it.
             others: Line::new(1024, Duration::from_secs(10)),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
-        }
+            spare: Mutex::default(),
+        }))
     }
 
     /// Waits for a turn, but neither for ever nor in a line without end.
     pub(super) async fn take(&self, door: Door) -> Result<Turn, AccountsError> {
+        let lines = &self.0;
         let line = match door {
-            Door::Lobby => &self.lobby,
-            Door::Control | Door::Web | Door::Box | Door::Voice => &self.others,
+            Door::Lobby => &lines.lobby,
+            Door::Control | Door::Web | Door::Box | Door::Voice => &lines.others,
         };
         let place = Arc::clone(&line.places).try_acquire_owned();
         let place = place.map_err(|_| AccountsError::Busy)?;
         let turn = async {
             let head = Arc::clone(&line.heads).acquire_owned().await;
-            let turn = Arc::clone(&self.turns).acquire_owned().await;
+            let turn = Arc::clone(&lines.turns).acquire_owned().await;
             Turn {
+                lines: Arc::clone(lines),
+                memory: lines.spare().pop().unwrap_or_default(),
                 _turn: turn.expect("never closed"),
                 _head: head.expect("never closed"),
                 _place: place,
@@ -122,7 +176,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_storm_on_the_lobby_is_served_in_order_and_the_web_does_not_wait_for_it() {
-        let turns = Arc::new(Turns::new());
+        let turns = Turns::new();
         let served = Arc::new(Mutex::new(Vec::new()));
         let mut storm = tokio::task::JoinSet::new();
         for n in 0..STORM {
@@ -146,8 +200,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_line_has_an_end_and_who_goes_away_leaves_their_place() {
-        let mut turns = Turns::new();
-        turns.lobby = Line::new(5, Duration::from_secs(120));
+        let turns = Turns::of(Line::new(5, Duration::from_secs(120)));
         let held = [
             turns.take(Door::Lobby).await.unwrap(),
             turns.take(Door::Lobby).await.unwrap(),
@@ -168,8 +221,25 @@ mod tests {
         assert!(next.as_mut().poll(&mut asleep).is_pending());
         drop(held);
         next.await.unwrap();
-        assert_eq!(turns.lobby.places.available_permits(), 5);
-        assert_eq!(turns.lobby.heads.available_permits(), HEADS);
-        assert_eq!(turns.turns.available_permits(), AT_ONCE);
+        assert_eq!(turns.0.lobby.places.available_permits(), 5);
+        assert_eq!(turns.0.lobby.heads.available_permits(), HEADS);
+        assert_eq!(turns.0.turns.available_permits(), AT_ONCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_goes_to_whoever_is_next_and_back_to_the_system_when_nobody_waits() {
+        let turns = Turns::new();
+        let mut first = turns.take(Door::Lobby).await.unwrap();
+        let second = turns.take(Door::Web).await.unwrap();
+        assert_eq!(first.memory(4).len(), 4);
+        drop(first);
+        let mut third = turns.take(Door::Web).await.unwrap();
+        assert_eq!(third.memory.len(), 4);
+        assert_eq!(third.memory(8).len(), 8);
+        assert_eq!(third.memory(2).len(), 2);
+        drop(third);
+        assert_eq!(turns.0.spare().len(), 1);
+        drop(second);
+        assert!(turns.0.spare().is_empty());
     }
 }
