@@ -18,15 +18,17 @@ const EACH: usize = 100;
 const PEOPLE: usize = ROOMS * EACH;
 /// Everybody says something once in it.
 const PERIOD: Duration = Duration::from_secs(10);
-const PERIODS: u32 = 3;
+/// Of one such time each, ours and the peer's by turns.
+const ROUNDS: usize = 3;
 /// Bytes of what they say.
 pub(crate) const LENGTH: usize = 60;
 /// What is said last may take so long.
 const STRAGGLERS: Duration = Duration::from_secs(10);
 
-/// What one of the two did.
+/// What one of the two did, all rounds together.
+#[derive(Default)]
 struct Measured {
-    times: Times,
+    times: Vec<Duration>,
     lost: usize,
     /// More often than once to one person.
     excess: usize,
@@ -45,24 +47,29 @@ pub(crate) fn rows() -> io::Result<Vec<Row>> {
     let came = started.elapsed();
     idle(&mut crowd)?; // until everybody was asked for a first answer and has given it
     let session = (house.resident()? - alone) / PEOPLE as f64;
-    let pid = house.pid();
-    let ours = measure(&mut crowd, || processor_time(pid))?;
-    complain(&crowd, &house.warnings());
-    drop(crowd);
-    drop(house);
 
     let peer = Peer::start()?;
-    let mut crowd = Crowd::new(peer.address)?;
-    let rooms: Vec<u32> = (0..ROOMS as u32).collect();
-    crowd.fill(tickets(&rooms, true))?;
-    let theirs = measure(&mut crowd, || processor_time(peer.pid()))?;
-    complain(&crowd, "");
+    let mut peers = Crowd::new(peer.address)?;
+    let numbers: Vec<u32> = (0..ROOMS as u32).collect();
+    peers.fill(tickets(&numbers, true))?;
+
+    let (mut ours, mut theirs) = (Measured::default(), Measured::default());
+    for _ in 0..ROUNDS {
+        ours.hear(&mut crowd, &mut peers, house.pid())?;
+        theirs.hear(&mut peers, &mut crowd, peer.pid())?;
+    }
+    complain(&crowd, &house.warnings());
+    complain(&peers, "");
     if theirs.lost > 0 {
         eprintln!("the peer lost {}", theirs.lost);
     }
+    let (times, their_times) = (
+        Times::of(ours.times.drain(..)),
+        Times::of(theirs.times.drain(..)),
+    );
 
     const BARE: &str = "bare tokio broadcast";
-    let ms = |part| (ours.times.at(part), theirs.times.at(part));
+    let ms = |part| (times.at(part), their_times.at(part));
     let beside_them =
         |what: &str, (ours, theirs), unit| beside(what, ours, unit, BARE, theirs, None);
     let cpu = |one: &Measured| one.processor.as_secs_f64() * 1e6 / one.deliveries as f64;
@@ -75,12 +82,12 @@ pub(crate) fn rows() -> io::Result<Vec<Row>> {
         ),
         limit(
             "chat to everybody in the room, p99",
-            ours.times.at(0.99),
+            times.at(0.99),
             "ms",
             50.0,
         ),
         none(
-            format!("lost of {} deliveries", PEOPLE * EACH * PERIODS as usize),
+            format!("lost of {} deliveries", PEOPLE * EACH * ROUNDS),
             ours.lost,
         ),
         none("delivered twice", ours.excess),
@@ -113,50 +120,42 @@ fn idle(crowd: &mut Crowd) -> io::Result<()> {
     Ok(())
 }
 
-fn measure(
-    crowd: &mut Crowd,
-    processor: impl Fn() -> io::Result<Duration>,
-) -> io::Result<Measured> {
-    let messages = PEOPLE as u32 * PERIODS;
-    let pace = PERIOD / PEOPLE as u32;
-    let mut heard = vec![0_u16; messages as usize];
-    crowd.deliveries.clear();
-    let mut times = Vec::with_capacity(heard.len() * EACH);
-    let before = processor()?;
-    let started = Instant::now();
-    let mut said = 0;
-    while times.len() < heard.len() * EACH && started.elapsed() < PERIOD * PERIODS + STRAGGLERS {
-        while said < messages && started.elapsed() >= pace * said {
-            // One after the other in all rooms, and each as often as all others.
-            crowd.chat(said as usize * 7919 % PEOPLE, said, LENGTH)?;
-            said += 1;
+impl Measured {
+    /// Everybody says something once; the others only answer what they are asked.
+    fn hear(&mut self, crowd: &mut Crowd, others: &mut Crowd, pid: u32) -> io::Result<()> {
+        let pace = PERIOD / PEOPLE as u32;
+        let mut heard = vec![0_u16; PEOPLE];
+        let mut deliveries = 0;
+        crowd.deliveries.clear();
+        let before = processor_time(pid)?;
+        let started = Instant::now();
+        let mut said = 0;
+        while deliveries < PEOPLE * EACH && started.elapsed() < PERIOD + STRAGGLERS {
+            while said < PEOPLE && started.elapsed() >= pace * said as u32 {
+                // One after the other in all rooms.
+                crowd.chat(said * 7919 % PEOPLE, said as u32, LENGTH)?;
+                said += 1;
+            }
+            let next = match said < PEOPLE {
+                true => (pace * said as u32).saturating_sub(started.elapsed()),
+                false => Duration::from_millis(10),
+            };
+            crowd.run(next)?;
+            others.run(Duration::ZERO)?;
+            deliveries += crowd.deliveries.len();
+            for delivery in crowd.deliveries.drain(..) {
+                heard[delivery.message as usize] += 1;
+                self.times.push(delivery.took);
+            }
         }
-        let next = (pace * said).saturating_sub(started.elapsed());
-        crowd.run(if said < messages {
-            next
-        } else {
-            Duration::from_millis(10)
-        })?;
-        for delivery in crowd.deliveries.drain(..) {
-            heard[delivery.message as usize] += 1;
-            times.push(delivery.took);
+        self.processor += processor_time(pid)?.saturating_sub(before);
+        self.deliveries += deliveries;
+        for count in heard.into_iter().map(usize::from) {
+            self.lost += EACH.saturating_sub(count);
+            self.excess += count.saturating_sub(EACH);
         }
+        Ok(())
     }
-    let processor = processor()?.saturating_sub(before);
-    let each = EACH as u16;
-    Ok(Measured {
-        lost: heard
-            .iter()
-            .map(|count| usize::from(each.saturating_sub(*count)))
-            .sum(),
-        excess: heard
-            .iter()
-            .map(|count| usize::from(count.saturating_sub(each)))
-            .sum(),
-        deliveries: times.len(),
-        times: Times::of(times),
-        processor,
-    })
 }
 
 /// What should not have been.
