@@ -33,6 +33,7 @@ impl Player {
             .arg("play")
             .args(line.split_whitespace())
             .env("USER", "eve")
+            .env("XDG_STATE_HOME", house.state().join("of-players"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -283,35 +284,48 @@ async fn who_was_killed_comes_back_to_their_seat() {
     assert_eq!((ada.ends(), bob.ends()), (0, 0));
 }
 
-/// A line between two machines that can be cut.
+/// A line between two machines that can be cut and tapped.
 struct Wire {
     address: String,
+    lobby: Arc<Mutex<String>>,
     ends: Arc<Mutex<Vec<TcpStream>>>,
+    heard: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Wire {
-    fn to(lobby: &str) -> Self {
+    fn to(house: &House) -> Self {
         let door = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = door.local_addr().unwrap().to_string();
-        let ends = Arc::new(Mutex::new(Vec::new()));
-        let (kept, lobby) = (ends.clone(), lobby.to_owned());
+        let wire = Self {
+            address: door.local_addr().unwrap().to_string(),
+            lobby: Arc::default(),
+            ends: Arc::default(),
+            heard: Arc::default(),
+        };
+        wire.leads_to(house);
+        let (lobby, ends) = (wire.lobby.clone(), wire.ends.clone());
+        let heard = wire.heard.clone();
         thread::spawn(move || {
             for near in door.incoming().map_while(Result::ok) {
-                let far = TcpStream::connect(&lobby).unwrap();
+                let Ok(far) = TcpStream::connect(&*lobby.lock().unwrap()) else {
+                    continue; // nobody answers there
+                };
                 let copies = [near.try_clone().unwrap(), far.try_clone().unwrap()];
-                for (mut from, mut to) in [
+                for (from, to) in [
                     (near.try_clone().unwrap(), far.try_clone().unwrap()),
                     (far, near),
                 ] {
-                    thread::spawn(move || {
-                        std::io::copy(&mut from, &mut to).ok();
-                        to.shutdown(Shutdown::Both).ok();
-                    });
+                    let heard = heard.clone();
+                    thread::spawn(move || carry(from, to, &heard));
                 }
-                kept.lock().unwrap().extend(copies);
+                ends.lock().unwrap().extend(copies);
             }
         });
-        Self { address, ends }
+        wire
+    }
+
+    fn leads_to(&self, house: &House) {
+        let lobby = house.endpoints["lobby.listen"].clone();
+        *self.lobby.lock().unwrap() = lobby;
     }
 
     fn cut(&self) {
@@ -319,12 +333,32 @@ impl Wire {
             end.shutdown(Shutdown::Both).ok();
         }
     }
+
+    /// Whether this went over the wire.
+    fn heard(&self, words: &str) -> bool {
+        let heard = self.heard.lock().unwrap();
+        heard
+            .windows(words.len())
+            .any(|part| part == words.as_bytes())
+    }
+}
+
+/// Carries bytes one way, and keeps them.
+fn carry(mut from: TcpStream, mut to: TcpStream, heard: &Mutex<Vec<u8>>) {
+    let mut bytes = [0; 4096];
+    while let Ok(count @ 1..) = from.read(&mut bytes) {
+        heard.lock().unwrap().extend(&bytes[..count]);
+        if to.write_all(&bytes[..count]).is_err() {
+            break;
+        }
+    }
+    to.shutdown(Shutdown::Both).ok();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_line_is_mended_and_the_match_goes_on() {
     let house = House::open().await;
-    let wire = Wire::to(&house.endpoints["lobby.listen"]);
+    let wire = Wire::to(&house);
     let mut eve = Player::start(
         &house,
         &format!("connectfour --against easy --server {}", wire.address),
@@ -334,8 +368,7 @@ async fn a_broken_line_is_mended_and_the_match_goes_on() {
     eve.sees("your turn");
     wire.cut();
     eve.sees("coming back to table");
-    eve.sees("back at the table");
-    eve.types("/board");
+    eve.sees("back at table");
     eve.sees("last move: ");
     eve.sees("your turn");
     eve.types("7");
@@ -343,6 +376,114 @@ async fn a_broken_line_is_mended_and_the_match_goes_on() {
     eve.types("/resign");
     eve.sees("you have lost");
     assert_eq!(eve.ends(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_match_goes_on_by_itself_after_the_daemon_was_killed_under_it() {
+    let mut house = House::open().await;
+    let wire = Wire::to(&house);
+    let far = format!("--server {} --json", wire.address);
+    // Nobody has moved there, so nothing of it is kept: afterwards the match has another number.
+    let mut first = Player::start(&house, "dots --against person");
+    assert_eq!(first.table(), "1");
+    let ([mut ada, mut bob], table) = two(&house, "dots", &far);
+    assert_eq!(table, "2");
+    ada.state(|state| state["turn"] == 0);
+    ada.types("a1a2");
+    bob.state(|state| state["last"] == "a1a2");
+    bob.types("c3d3");
+    let before = ada.state(|state| state["last"] == "c3d3");
+    bob.state(|state| state["last"] == "c3d3");
+    house.person("later", "player").await; // what is kept after it is kept by then
+
+    house.kill();
+    wire.cut();
+    ada.sees("coming back to table 2");
+    bob.sees("coming back to table 2");
+    house.start();
+    wire.leads_to(&house);
+    let all_here = |state: &Value| {
+        let seats = state["seats"].as_array().unwrap();
+        state["status"] == "playing" && seats.iter().all(|seat| seat["present"] == true)
+    };
+    for (seat, player) in [&mut ada, &mut bob].into_iter().enumerate() {
+        let after = player.state(all_here);
+        assert_eq!(after["you"], seat);
+        for field in ["position", "turn", "last", "round"] {
+            assert_eq!(after[field], before[field], "{field}");
+        }
+    }
+    ada.types("f5f6");
+    bob.state(|state| state["last"] == "f5f6");
+    ada.types("/resign");
+    bob.state(over);
+    for mut player in [ada, bob] {
+        assert_eq!(player.ends(), 0);
+        assert!(player.shown.contains("back at table 1"), "{}", player.shown);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_said_only_to_the_box_that_it_is_known_to_be_and_to_nobody_on_the_way() {
+    let house = House::open().await;
+    let wire = Wire::to(&house);
+    let line = format!(
+        "dots --as ada --password-stdin --against person --server {}",
+        wire.address
+    );
+    let login = |house: &House, line: &str| {
+        let mut ada = Player::start(house, line);
+        ada.types("correct horse");
+        ada
+    };
+    let mut ada = login(&house, &line);
+    ada.sees("new here: the lobby at 127.0.0.1:");
+    ada.sees("you are ada, at table");
+    ada.types("/quit");
+    assert_eq!(ada.ends(), 0);
+    let mut ada = login(&house, &line);
+    ada.sees("you are ada, at table");
+    ada.types("/quit");
+    assert_eq!(ada.ends(), 0);
+    assert!(!ada.shown.contains("new here"), "{}", ada.shown);
+    assert!(wire.heard("<TLS_START/>") && wire.heard("<CHANNEL ID='ada'"));
+
+    let other = House::open_with(&["lobby.tls=false".into()]).await;
+    let third = House::open().await;
+    wire.leads_to(&other);
+    let mut ada = login(&house, &line);
+    assert_eq!(ada.ends(), 1);
+    assert!(
+        ada.shown.contains("offers no TLS") && ada.shown.contains("hint: --plain"),
+        "{}",
+        ada.shown
+    );
+    wire.leads_to(&third);
+    let mut ada = login(&house, &line);
+    assert_eq!(ada.ends(), 1);
+    let file = house.state().join("of-players/longhouse/play/lobbies");
+    for part in [
+        "is not who it was",
+        "delete the line",
+        file.to_str().unwrap(),
+    ] {
+        assert!(ada.shown.contains(part), "{part}: {}", ada.shown);
+    }
+    assert!(!wire.heard("<LOGIN") && !wire.heard("correct horse"));
+
+    std::fs::remove_file(file).unwrap();
+    let mut ada = login(&house, &line);
+    ada.sees("new here: ");
+    ada.sees("you are ada, at table");
+    // What the wire hears when nothing is covered.
+    wire.leads_to(&other);
+    let mut plain = login(&house, &format!("{line} --plain"));
+    plain.sees("you are ada, at table");
+    assert!(wire.heard("<PASSWORD>correct horse</PASSWORD>"));
+    for mut player in [ada, plain] {
+        player.types("/quit");
+        assert_eq!(player.ends(), 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

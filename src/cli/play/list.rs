@@ -7,13 +7,11 @@ use super::{
         fault::Fault,
         print::{Cell, Out, Table, note},
     },
-    PlayError,
     lobby::Lobby,
-    session::{games, rooms, short},
+    session::{games, rooms, short, tables},
 };
 use crate::lobby::wire::{
-    push::{Body, GameView, TableView},
-    request::{ListOf, Request},
+    push::{GameView, TableView},
     terms::{RoomId, SeatKind, TableStatus},
 };
 
@@ -61,18 +59,6 @@ pub(super) async fn show(out: Out, lobby: &mut Lobby) -> Result<(), Fault> {
     }
     out.line("")?;
     out.bytes(shown.render(out.colour).as_bytes())
-}
-
-async fn tables(lobby: &mut Lobby, room: RoomId) -> Result<Vec<TableView>, PlayError> {
-    let list = Request::List {
-        what: ListOf::Table,
-        full: false,
-        room: Some(room),
-    };
-    match lobby.ask(&list).await? {
-        Body::Tables(_, tables) => Ok(tables),
-        _ => Ok(Vec::new()),
-    }
 }
 
 fn row(game: &GameView, room: RoomId, table: &TableView) -> [Cell; 5] {

@@ -31,6 +31,8 @@ const AWAY: Duration = Duration::from_secs(60);
 /// The first pause before a new connection; it doubles up to the longest.
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// A box that has just been started takes up the matches that were going on within this.
+const SETTLING: Duration = Duration::from_secs(10);
 /// When one of game and lobby has hung up, the other has so long to say why.
 const REASON: Duration = Duration::from_secs(2);
 
@@ -70,11 +72,18 @@ impl Seated {
     }
 
     /// Until they leave, or cannot go on.
-    pub(super) async fn play(mut self, mut sitting: Sitting, plan: Plan) -> Result<(), Fault> {
+    pub(super) async fn play(mut self, mut sitting: Sitting, mut plan: Plan) -> Result<(), Fault> {
         let name = text::plain(plan.login.name());
-        let table = sitting.table.0;
+        let mut table = sitting.table.0;
         let hello = format!("you are {name}, at table {table}; /help says what can be typed");
         self.sink.notice(&hello).await?;
+        if let Some(TableId(kept)) = sitting.kept {
+            let game = text::plain(&plan.game);
+            let line = format!(
+                "a seat is kept for you at table {kept}: `longhouse play {game} --as {name} --table {kept}` goes on there"
+            );
+            self.sink.notice(&line).await?;
+        }
         loop {
             let lost = match self.sit(&mut sitting).await? {
                 Ended::Left => {
@@ -87,22 +96,32 @@ impl Seated {
             self.asked = false;
             let line = format!("{lost}; coming back to table {table} as {name}");
             self.sink.notice(&line).await?;
-            sitting = match self.come_back(&plan).await? {
-                Some(sitting) => sitting,
+            (sitting, plan) = match self.come_back(&plan).await? {
+                Some(back) => back,
                 None => return Ok(()),
             };
-            self.sink.notice("back at the table").await?;
+            table = sitting.table.0;
+            self.state = None; // so that all of it is shown
+            self.sink.notice(&format!("back at table {table}")).await?;
         }
     }
 
     /// Tries for a while; none when they do not want to any more.
-    async fn come_back(&mut self, plan: &Plan) -> Result<Option<Sitting>, Fault> {
+    async fn come_back(&mut self, plan: &Plan) -> Result<Option<(Sitting, Plan)>, Fault> {
         let give_up = Instant::now() + AWAY;
+        let mut settled = None;
         let mut pause = PAUSE;
         loop {
             let last = match session::come_back(plan).await {
-                Ok(sitting) => return Ok(Some(sitting)),
+                Ok(back) => return Ok(Some(back)),
                 Err(error) if error.passes() => error,
+                Err(error) if error.settles() => {
+                    let now = Instant::now();
+                    if now >= *settled.get_or_insert(now + SETTLING) {
+                        return Err(error.into());
+                    }
+                    error
+                }
                 Err(error) => return Err(error.into()),
             };
             let next = Instant::now() + pause;
