@@ -6,34 +6,31 @@
 mod common;
 
 use std::{
+    fs::File,
     io::{BufRead as _, BufReader, Read, Write as _},
     net::{Shutdown, TcpListener, TcpStream},
-    process::{Child, ChildStdin, Command, Stdio},
+    os::fd::OwnedFd,
+    process::{Child, Command, Stdio},
     sync::{Arc, Mutex, mpsc},
     thread,
 };
 
+use nix::pty::openpty;
 use serde_json::Value;
 
-use common::{House, LONGHOUSE, PATIENCE};
+use common::{House, LONGHOUSE, PATIENCE, installed};
 
 /// One `longhouse play`, with its two outputs as one.
 struct Player {
     child: Child,
-    typed: Option<ChildStdin>,
+    typed: Option<File>,
     lines: mpsc::Receiver<String>,
     shown: String,
 }
 
 impl Player {
     fn start(house: &House, line: &str) -> Self {
-        let mut child = Command::new(LONGHOUSE)
-            .arg("--state")
-            .arg(house.state())
-            .arg("play")
-            .args(line.split_whitespace())
-            .env("USER", "eve")
-            .env("XDG_STATE_HOME", house.state().join("of-players"))
+        let mut child = Self::command(house, line)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -44,12 +41,43 @@ impl Player {
         let stderr = child.stderr.take().unwrap();
         forward(stdout, told.clone());
         forward(stderr, told);
+        let typed = OwnedFd::from(child.stdin.take().unwrap());
         Self {
-            typed: child.stdin.take(),
+            typed: Some(typed.into()),
             child,
             lines,
             shown: String::new(),
         }
+    }
+
+    /// The same at a terminal.
+    fn at_terminal(house: &House, line: &str) -> Self {
+        let pty = openpty(None, None).unwrap();
+        let end = || Stdio::from(pty.slave.try_clone().unwrap());
+        let mut command = Self::command(house, line);
+        command.stdin(end()).stdout(end()).stderr(end());
+        let child = command.env("TERM", "xterm").spawn().unwrap();
+        let typed = File::from(pty.master);
+        let (told, lines) = mpsc::channel();
+        forward(typed.try_clone().unwrap(), told);
+        Self {
+            child,
+            typed: Some(typed),
+            lines,
+            shown: String::new(),
+        }
+    }
+
+    fn command(house: &House, line: &str) -> Command {
+        let mut command = Command::new(LONGHOUSE);
+        command
+            .arg("--state")
+            .arg(house.state())
+            .arg("play")
+            .args(line.split_whitespace())
+            .env("USER", "eve")
+            .env("XDG_STATE_HOME", house.state().join("of-players"));
+        command
     }
 
     fn types(&mut self, line: &str) {
@@ -284,6 +312,34 @@ async fn who_was_killed_comes_back_to_their_seat() {
     assert_eq!((ada.ends(), bob.ends()), (0, 0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_terminal_ctrl_c_leaves_a_match_that_waits() {
+    let house = House::open().await;
+    let mut eve = Player::at_terminal(&house, "connectfour --against easy");
+    eve.sees("your turn (X)");
+    let mut mia = Player::start(&house, "connectfour --as mia --watch 1");
+    eve.sees("mia watches");
+    eve.types("help");
+    eve.sees("/resign    give up");
+    eve.types("4");
+    eve.sees("your turn (X)");
+    eve.typed.as_mut().unwrap().write_all(b"\x03").unwrap(); // Ctrl-C
+    eve.sees("waits for you: `longhouse play connectfour --as eve --table 1`");
+    assert_eq!(eve.child.wait().unwrap().code(), Some(0));
+    mia.sees("eve is away, and the seat is kept");
+    let mut other = Player::start(&house, "connectfour --as eve");
+    other.sees("a seat is kept for you at table 1: ");
+    other.types("/quit");
+    assert_eq!(other.ends(), 0);
+    let mut eve = Player::start(&house, "connectfour --as eve --table 1");
+    eve.sees("match 1: you (X), ");
+    eve.types("7");
+    eve.sees("last move: 7");
+    eve.types("/resign");
+    mia.sees("has won: ");
+    assert_eq!((eve.ends(), mia.ends()), (0, 0));
+}
+
 /// A line between two machines that can be cut and tapped.
 struct Wire {
     address: String,
@@ -379,7 +435,7 @@ async fn a_broken_line_is_mended_and_the_match_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_match_goes_on_by_itself_after_the_daemon_was_killed_under_it() {
+async fn a_match_goes_on_by_itself_after_the_daemon_was_killed_and_after_it_was_restarted() {
     let mut house = House::open().await;
     let wire = Wire::to(&house);
     let far = format!("--server {} --json", wire.address);
@@ -396,21 +452,25 @@ async fn a_match_goes_on_by_itself_after_the_daemon_was_killed_under_it() {
     bob.state(|state| state["last"] == "c3d3");
     house.person("later", "player").await; // what is kept after it is kept by then
 
-    house.kill();
-    wire.cut();
-    ada.sees("coming back to table 2");
-    bob.sees("coming back to table 2");
-    house.start();
-    wire.leads_to(&house);
     let all_here = |state: &Value| {
         let seats = state["seats"].as_array().unwrap();
         state["status"] == "playing" && seats.iter().all(|seat| seat["present"] == true)
     };
-    for (seat, player) in [&mut ada, &mut bob].into_iter().enumerate() {
-        let after = player.state(all_here);
-        assert_eq!(after["you"], seat);
-        for field in ["position", "turn", "last", "round"] {
-            assert_eq!(after[field], before[field], "{field}");
+    for (table, killed) in [("2", true), ("1", false)] {
+        match killed {
+            true => house.kill(),
+            false => assert!(house.stop()),
+        }
+        ada.sees(&format!("coming back to table {table}"));
+        bob.sees(&format!("coming back to table {table}"));
+        house.start();
+        wire.leads_to(&house);
+        for (seat, player) in [&mut ada, &mut bob].into_iter().enumerate() {
+            let after = player.state(all_here);
+            assert_eq!(after["you"], seat);
+            for field in ["position", "turn", "last", "round"] {
+                assert_eq!(after[field], before[field], "{field}");
+            }
         }
     }
     ada.types("f5f6");
@@ -579,4 +639,38 @@ async fn games_and_tables_are_listed_and_a_taken_name_makes_way_for_another() {
     );
     eve.types("/quit");
     assert_eq!(eve.ends(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_of_the_documentation_plays_a_whole_game() {
+    if !installed("/usr/bin/python3") {
+        return;
+    }
+    let house = House::open().await;
+    let page = include_str!("../docs/table-games.md");
+    let code = page.split("```python\n").nth(1).unwrap();
+    let code = code.split("```").next().unwrap();
+    let (host, port) = house.endpoints["lobby.listen"].rsplit_once(':').unwrap();
+    let mut child = Command::new("/usr/bin/python3")
+        .args(["-c", code, host, port])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Every column until it is full: more than any game takes, and each refusal is asked again.
+    let columns = "1234567"
+        .chars()
+        .map(|column| format!("{column}\n").repeat(7));
+    let moves: String = columns.collect();
+    let mut typed = child.stdin.take().unwrap();
+    typed.write_all(format!("9\n{moves}").as_bytes()).unwrap();
+    let out = child.wait_with_output().unwrap();
+    let [shown, faults] = [&out.stdout, &out.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(out.status.success(), "{shown}{faults}");
+    assert!(
+        shown.contains("table 1\n") && shown.contains(" over "),
+        "{shown}"
+    );
+    assert!(faults.contains("\"9\" is not a move"), "{faults}");
 }

@@ -64,6 +64,16 @@ impl Door {
         &self.address
     }
 
+    /// What has to be typed to come to it.
+    pub(super) fn option(&self) -> String {
+        let address = text::plain(&self.address);
+        match self.cover {
+            Cover::NotNeeded => String::new(),
+            Cover::NotWanted => format!(" --server {address} --plain"),
+            Cover::Wanted => format!(" --server {address}"),
+        }
+    }
+
     /// Comes in as far as the login; with a `secret` that is to be said there, not in clear.
     pub(super) async fn enter(&mut self, secret: bool) -> Result<Lobby, PlayError> {
         let address = || self.address.clone();

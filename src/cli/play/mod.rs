@@ -146,7 +146,10 @@ pub(crate) async fn run(out: Out, state: &Path, play: Play) -> Result<(), Fault>
     if interactive {
         note(""); // leaves the prompt's line
     }
-    ended
+    if let Some(last) = ended? {
+        note(&last);
+    }
+    Ok(())
 }
 
 /// A guest called like the user, or nearly so when somebody else is.

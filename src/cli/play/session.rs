@@ -1,6 +1,7 @@
 //! From a login to a seat: the game, its room, the channel, the table.
 
 use super::{
+    super::text,
     Against, PlayError,
     channel::Channel,
     door::Door,
@@ -24,6 +25,19 @@ pub(super) struct Plan {
     pub(super) game: String,
     pub(super) room: Option<RoomId>,
     pub(super) want: Want,
+}
+
+impl Plan {
+    /// What has to be typed to come back to that table.
+    pub(super) fn way_to(&self, TableId(table): TableId) -> String {
+        let (game, name) = (text::plain(&self.game), text::plain(self.login.name()));
+        let secret = match self.login.is_secret() {
+            true => " --password-stdin",
+            false => "",
+        };
+        let server = self.door.option();
+        format!("`longhouse play {game}{server} --as {name}{secret} --table {table}`")
+    }
 }
 
 /// Which table, and which part.

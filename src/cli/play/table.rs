@@ -40,6 +40,8 @@ const REASON: Duration = Duration::from_secs(2);
 enum Ended {
     /// As was wished.
     Left,
+    /// As was wished, too; but they will be back.
+    Away,
     /// The connection broke.
     Lost(PlayError),
 }
@@ -71,39 +73,53 @@ impl Seated {
         }
     }
 
-    /// Until they leave, or cannot go on.
-    pub(super) async fn play(mut self, mut sitting: Sitting, mut plan: Plan) -> Result<(), Fault> {
+    /// Until they leave, or cannot go on; and what is to be said after that.
+    pub(super) async fn play(
+        mut self,
+        mut sitting: Sitting,
+        mut plan: Plan,
+    ) -> Result<Option<String>, Fault> {
         let name = text::plain(plan.login.name());
         let mut table = sitting.table.0;
         let hello = format!("you are {name}, at table {table}; /help says what can be typed");
         self.sink.notice(&hello).await?;
-        if let Some(TableId(kept)) = sitting.kept {
-            let game = text::plain(&plan.game);
-            let line = format!(
-                "a seat is kept for you at table {kept}: `longhouse play {game} --as {name} --table {kept}` goes on there"
-            );
+        if let Some(kept) = sitting.kept {
+            let way = plan.way_to(kept);
+            let line = format!("a seat is kept for you at table {}: {way}", kept.0);
             self.sink.notice(&line).await?;
         }
         loop {
             let lost = match self.sit(&mut sitting).await? {
                 Ended::Left => {
                     sitting.lobby.leave().await;
-                    return Ok(());
+                    return Ok(None);
                 }
+                Ended::Away => return Ok(Some(self.farewell(&plan, sitting.table))),
                 Ended::Lost(lost) => lost,
             };
+            let last = sitting.table;
             drop(sitting);
             self.asked = false;
             let line = format!("{lost}; coming back to table {table} as {name}");
             self.sink.notice(&line).await?;
             (sitting, plan) = match self.come_back(&plan).await? {
                 Some(back) => back,
-                None => return Ok(()),
+                None => return Ok(self.is_playing().then(|| self.farewell(&plan, last))),
             };
             table = sitting.table.0;
             self.state = None; // so that all of it is shown
             self.sink.notice(&format!("back at table {table}")).await?;
         }
+    }
+
+    fn farewell(&self, plan: &Plan, table: TableId) -> String {
+        format!("the match waits for you: {}", plan.way_to(table))
+    }
+
+    /// Whether a match waits for them when they go.
+    fn is_playing(&self) -> bool {
+        let state = self.state.as_ref();
+        state.is_some_and(|state| state.you.is_some() && state.status == Status::Playing)
     }
 
     /// Tries for a while; none when they do not want to any more.
@@ -135,7 +151,8 @@ impl Seated {
                     () = sleep_until(next) => break,
                     typed = self.typed.recv(), if !self.ended => self.hear(typed),
                 }
-                if self.pending.contains(&Command::Quit) {
+                let leaves = |one: &Command| matches!(one, Command::Quit | Command::Away);
+                if self.pending.iter().any(leaves) {
                     return Ok(None);
                 }
             }
@@ -148,11 +165,13 @@ impl Seated {
         let mut hung: Option<Instant> = None;
         let mut left: Option<PlayError> = None;
         let mut game_hung = false;
+        // Who is sent away is told why by somebody; a box that stops tells nobody anything.
+        let mut sent_away = false;
         loop {
             if hung.is_none() {
                 match self.act(sitting).await {
-                    Ok(true) => return Ok(Ended::Left),
-                    Ok(false) => {}
+                    Ok(Some(ended)) => return Ok(ended),
+                    Ok(None) => {}
                     // Whoever has hung up is about to be heard, too, with a reason perhaps.
                     Err(Fault::Play(PlayError::Broke(_))) => hung = Some(Instant::now() + REASON),
                     Err(fault) => return Err(fault),
@@ -177,8 +196,13 @@ impl Seated {
                         });
                         hung.get_or_insert(Instant::now() + REASON);
                     }
-                    Ok(push) => self.heard(push).await?,
+                    Ok(push) => {
+                        let kind = Some(ChatKind::Private);
+                        sent_away = matches!(&push, Push::Chat { kind: said, .. } if *said == kind);
+                        self.heard(push).await?;
+                    }
                     Err(error @ PlayError::Broke(_)) => return Ok(Ended::Lost(error)),
+                    Err(error @ PlayError::Dismissed) if !sent_away => return Ok(Ended::Lost(error)),
                     Err(error) => return Err(error.into()),
                 },
                 typed = self.typed.recv(), if !self.ended => self.hear(typed),
@@ -207,42 +231,43 @@ impl Seated {
             Some(Typed::End) | None => {
                 self.ended = true;
                 if !self.waits {
-                    self.pending.push_back(Command::Quit);
+                    self.pending.push_back(Command::Away);
                 }
             }
         }
     }
 
-    /// Does what was typed, as far as it can be done now. True: it is time to leave.
-    async fn act(&mut self, sitting: &mut Sitting) -> Result<bool, Fault> {
+    /// Does what was typed, as far as it can be done now. Some: it is time to leave.
+    async fn act(&mut self, sitting: &mut Sitting) -> Result<Option<Ended>, Fault> {
         while let Some(command) = self.pending.front() {
             if !self.is_due(command) {
                 break;
             }
             let command = self.pending.pop_front().expect("it was just looked at");
-            if command == Command::Quit {
-                return Ok(true);
+            match command {
+                Command::Away if self.is_playing() => return Ok(Some(Ended::Away)),
+                Command::Quit | Command::Away => return Ok(Some(Ended::Left)),
+                command => self.carry_out(command, sitting).await?,
             }
-            self.carry_out(command, sitting).await?;
         }
         let Some(state) = self.state.as_ref().filter(|_| self.ended && !self.asked) else {
-            return Ok(false);
+            return Ok(None);
         };
         let own = state.you.and_then(|you| state.seats.get(you));
         let goes_on = own.is_some_and(|own| own.again) && !self.pending.is_empty();
         if state.status == Status::Over && !goes_on {
-            return Ok(true);
+            return Ok(Some(Ended::Left));
         }
         let stuck = state.status == Status::Playing && state.turn.is_some();
         if stuck && state.turn == state.you && self.pending.is_empty() {
             return Err(PlayError::Unfinished.into());
         }
-        Ok(false)
+        Ok(None)
     }
 
     fn is_due(&self, command: &Command) -> bool {
         let Some(state) = &self.state else {
-            return matches!(command, Command::Quit | Command::Help);
+            return matches!(command, Command::Quit | Command::Away | Command::Help);
         };
         match command {
             _ if self.asked => false,
@@ -282,9 +307,12 @@ impl Seated {
             Command::Board => state.map(screen::board).unwrap_or_default(),
             Command::Help => HELP.into(),
             Command::Unknown(line) => {
-                format!("`{}` means nothing; /help\n", text::plain(&line))
+                format!(
+                    "`{}` means nothing; /help says what can be typed\n",
+                    text::plain(&line)
+                )
             }
-            Command::Nothing | Command::Quit => String::new(),
+            Command::Nothing | Command::Quit | Command::Away => String::new(),
         };
         self.sink.show(show).await
     }

@@ -12,7 +12,6 @@ use std::{
     sync::Arc,
 };
 
-use sha2::{Digest as _, Sha256};
 use tokio::net::TcpStream;
 use tokio_rustls::{
     TlsConnector,
@@ -31,9 +30,7 @@ use tokio_rustls::{
 };
 
 use super::{super::home, PlayError};
-
-/// How a fingerprint begins.
-const HASH: &str = "SHA256:";
+use crate::tls;
 
 /// What an authority is known by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +38,7 @@ pub(crate) struct Fingerprint(String);
 
 impl Fingerprint {
     fn of(certificate: &[u8]) -> Self {
-        let hash = Sha256::digest(certificate);
-        Self(HASH.to_owned() + &data_encoding::BASE64_NOPAD.encode(&hash))
+        Self(tls::fingerprint(certificate))
     }
 }
 
@@ -158,7 +154,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::{store::Store, tls};
+    use crate::store::Store;
 
     #[test]
     fn a_lobby_is_remembered_by_its_address_and_no_other() {
