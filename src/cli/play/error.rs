@@ -94,7 +94,7 @@ pub(crate) enum PlayError {
     TableEnded(LeaveReason),
     /// The input ended in mid-game.
     #[error("the input ended, and it is your turn")]
-    Unfinished,
+    Unfinished(String),
 }
 
 impl PlayError {
@@ -139,6 +139,7 @@ impl PlayError {
                     "it is an account's name, or guests are not let in: --as NAME --password-stdin logs an account in"
                 }
                 UsrLookup => "the password is wrong, or the account is not confirmed or disabled",
+                NoPermission => "they are banned here, or may not come in; ask who runs the box",
                 UserNotFound => "leave --password-stdin out to be a guest",
                 BadUsername | TooLong => "a name has 1 to 16 letters, digits and signs, no blanks",
                 _ => return None,
@@ -151,7 +152,7 @@ impl PlayError {
                 RoomFull => "try again when somebody has left",
                 _ => return None,
             },
-            Self::Unfinished => "the match waits a while for you; --table N comes back to it",
+            Self::Unfinished(way) => return Some(format!("the match waits for you: {way}")),
             _ => return None,
         };
         Some(hint.into())

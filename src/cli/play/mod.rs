@@ -1,7 +1,7 @@
 //! `longhouse play`: any of the shipped table games in a terminal, through a real GGZ session.
 //!
-//! A client like any other: what it needs is in `docs/ggz.md` and `docs/table-games.md`. It keeps nothing; whoever comes
-//! back under the same name gets their seat back.
+//! A client like any other: what it needs is in `docs/ggz.md` and `docs/table-games.md`. It keeps
+//! nothing but by which authority it knows a box; whoever comes back under the same name gets their seat back.
 //!
 //! ```text
 //!  keyboard ─► command ─┐                                  ┌── lobby: one session, over which one is seated and chats
@@ -10,7 +10,8 @@
 //!                              └────────────────────► for a minute
 //! ```
 //!
-//! `screen` and `command` are pure. `session` seats somebody, `table` plays until they leave.
+//! `screen` and `command` are pure. `door` and `trust` lead to the right lobby, unheard; `session` seats somebody, `table`
+//! plays until they leave.
 
 mod channel;
 mod command;

@@ -42,8 +42,19 @@ enum Ended {
     Left,
     /// As was wished, too; but they will be back.
     Away,
+    /// Nothing more will be typed, and it is their turn.
+    Unfinished,
     /// The connection broke.
     Lost(PlayError),
+}
+
+/// What a game answers with another state, if it does not complain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// Another position.
+    Move,
+    /// The end of the match.
+    End,
 }
 
 /// Somebody at a table.
@@ -56,8 +67,8 @@ pub(super) struct Seated {
     ended: bool,
     pending: VecDeque<Command>,
     state: Option<State>,
-    /// The game has not answered the last move.
-    asked: bool,
+    /// What the game has not answered.
+    asked: Option<Asked>,
 }
 
 impl Seated {
@@ -69,7 +80,7 @@ impl Seated {
             ended: false,
             pending: VecDeque::new(),
             state: None,
-            asked: false,
+            asked: None,
         }
     }
 
@@ -94,12 +105,16 @@ impl Seated {
                     sitting.lobby.leave().await;
                     return Ok(None);
                 }
+                Ended::Unfinished => {
+                    let way = plan.way_to(sitting.table);
+                    return Err(PlayError::Unfinished(way).into());
+                }
                 Ended::Away => return Ok(Some(self.farewell(&plan, sitting.table))),
                 Ended::Lost(lost) => lost,
             };
             let last = sitting.table;
             drop(sitting);
-            self.asked = false;
+            self.asked = None;
             let line = format!("{lost}; coming back to table {table} as {name}");
             self.sink.notice(&line).await?;
             (sitting, plan) = match self.come_back(&plan).await? {
@@ -250,7 +265,11 @@ impl Seated {
                 command => self.carry_out(command, sitting).await?,
             }
         }
-        let Some(state) = self.state.as_ref().filter(|_| self.ended && !self.asked) else {
+        let Some(state) = self
+            .state
+            .as_ref()
+            .filter(|_| self.ended && self.asked.is_none())
+        else {
             return Ok(None);
         };
         let own = state.you.and_then(|you| state.seats.get(you));
@@ -260,7 +279,7 @@ impl Seated {
         }
         let stuck = state.status == Status::Playing && state.turn.is_some();
         if stuck && state.turn == state.you && self.pending.is_empty() {
-            return Err(PlayError::Unfinished.into());
+            return Ok(Some(Ended::Unfinished));
         }
         Ok(None)
     }
@@ -270,7 +289,7 @@ impl Seated {
             return matches!(command, Command::Quit | Command::Away | Command::Help);
         };
         match command {
-            _ if self.asked => false,
+            _ if self.asked.is_some() => false,
             _ if !self.waits => true,
             Command::Game(Say::Move(_)) => {
                 state.you.is_none() || state.status == Status::Playing && state.turn == state.you
@@ -284,7 +303,11 @@ impl Seated {
         let state = self.state.as_ref();
         let show = match command {
             Command::Game(say) => {
-                self.asked = matches!(say, Say::Move(_));
+                self.asked = match say {
+                    Say::Move(_) => Some(Asked::Move),
+                    Say::Resign(_) | Say::Claim(_) => Some(Asked::End),
+                    _ => self.asked,
+                };
                 sitting.channel.say(&say).await?;
                 return Ok(());
             }
@@ -323,18 +346,23 @@ impl Seated {
         match line.told {
             Told::State(state) => {
                 let before = self.state.as_ref();
-                // Somebody may sit down or ask for a draw before the game has read the move.
-                let moved = before.is_none_or(|before| {
-                    (&before.position, before.turn, before.status, before.round)
-                        != (&state.position, state.turn, state.status, state.round)
-                });
-                self.asked &= !moved;
+                // Somebody may sit down or ask for a draw before the game has read the move, and the computer may
+                // move before it has read that one resigns.
+                let answers = |asked: &Asked| match (asked, before) {
+                    (_, None) => true,
+                    (Asked::Move, Some(before)) => {
+                        (&before.position, before.turn, before.status, before.round)
+                            != (&state.position, state.turn, state.status, state.round)
+                    }
+                    (Asked::End, Some(_)) => state.status != Status::Playing,
+                };
+                self.asked = self.asked.filter(|asked| !answers(asked));
                 let news = screen::news(before, &state, table);
                 self.state = Some(*state);
                 self.sink.show(news).await
             }
             Told::Complaint(complaint) => {
-                self.asked = false;
+                self.asked = None;
                 let mut lines = format!("no: {}\n", text::plain(&complaint.error));
                 if let Some(hint) = &complaint.hint {
                     lines += &format!("hint: {}\n", text::plain(hint));
