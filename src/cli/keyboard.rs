@@ -2,9 +2,7 @@
 //! reading blocks; the process does not wait for either when it ends.
 
 use std::{
-    env, fs,
     io::{self, BufRead as _},
-    os::unix::fs::DirBuilderExt as _,
     path::PathBuf,
     thread,
 };
@@ -13,7 +11,7 @@ use nix::sys::termios::LocalFlags;
 use rustyline::{DefaultEditor, ExternalPrinter as _};
 use tokio::sync::mpsc;
 
-use super::{attach::Typed, prompt::Without};
+use super::{attach::Typed, home, prompt::Without};
 
 /// Lines or blocks of output that wait to be read or printed; more than these block whoever makes them.
 const WAITING: usize = 64;
@@ -87,15 +85,7 @@ pub(crate) fn pipe() -> mpsc::Receiver<Typed> {
 
 /// Where the lines typed to that server are remembered; nowhere without a home.
 fn history(name: &str) -> Option<PathBuf> {
-    let absolute = |name| Some(PathBuf::from(env::var_os(name)?)).filter(|path| path.is_absolute());
-    let state = absolute("XDG_STATE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
-    let folder = state.join("longhouse/console");
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&folder)
-        .ok()?;
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let folder = home::folder("console")?;
     name.chars().all(plain).then(|| folder.join(name))
 }

@@ -19,6 +19,7 @@ mod args;
 mod attach;
 mod control;
 mod fault;
+mod home;
 mod keyboard;
 mod lobby;
 mod pages;

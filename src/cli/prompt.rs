@@ -72,6 +72,14 @@ pub(crate) async fn new_password(from_stdin: bool) -> Result<String, Fault> {
     Ok(first)
 }
 
+/// A password that somebody has: the first line of standard input, without echo where that is a terminal.
+pub(crate) async fn password() -> Result<String, Fault> {
+    match io::stdin().is_terminal() {
+        true => unseen("password: ").await,
+        false => new_password(true).await,
+    }
+}
+
 async fn unseen(question: &str) -> Result<String, Fault> {
     let unseen = Without::habits(LocalFlags::ECHO);
     let typed = line(question).await;

@@ -57,7 +57,7 @@ pub enum LobbyError {
     #[error("no table game `{0}`")]
     NoSuchGame(String),
     /// No such saved game.
-    #[error("no saved game `{0}`")]
+    #[error("no saved game `{0}` waits to go on")]
     NoSuchSavegame(String),
     /// Not banned.
     #[error("nobody called `{0}` is banned")]

@@ -22,6 +22,7 @@ use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
+use sha2::{Digest as _, Sha256};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
@@ -81,6 +82,13 @@ pub enum TlsError {
     Unfit(rustls::Error),
 }
 
+/// What a certificate is known by, when two people compare it: the hash of its DER.
+#[must_use]
+pub fn fingerprint(certificate: &[u8]) -> String {
+    let hash = Sha256::digest(certificate);
+    format!("SHA256:{}", data_encoding::BASE64_NOPAD.encode(&hash))
+}
+
 /// A fresh certificate of the box's authority, which is made on first need.
 pub async fn identity(store: &Store) -> Result<Identity, TlsError> {
     let host = net::host_name();
@@ -102,6 +110,10 @@ pub async fn identity(store: &Store) -> Result<Identity, TlsError> {
     };
     let today = jiff::Timestamp::now().to_zoned(TimeZone::UTC).date();
     let (leaf, key) = authority.issue(&host, net::addresses(), today)?;
+    tracing::info!(
+        fingerprint = fingerprint(&authority.certificate),
+        "this box's authority"
+    );
     let root = CertificateDer::from(authority.certificate.clone());
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -32,7 +32,8 @@ pub(super) struct Line {
 impl Channel {
     /// A second connection to the lobby, made a channel of that person's.
     pub(super) async fn open(address: &str, name: &str) -> Result<Self, PlayError> {
-        let lobby = Lobby::connect(address).await?;
+        // A lobby that is full takes the channels of those who are in.
+        let (lobby, _) = Lobby::connect(address).await?;
         let (stream, bytes) = lobby.hand_over(name).await?;
         let seen = 0;
         Ok(Self {

@@ -21,6 +21,8 @@ pub(super) enum Command {
     Help,
     /// Leave.
     Quit,
+    /// Go away, as if the line broke. Not typed: it is the end of what is.
+    Away,
     /// Nothing was typed.
     Nothing,
     /// It means nothing.
@@ -29,16 +31,17 @@ pub(super) enum Command {
 
 /// What can be typed.
 pub(super) const HELP: &str = "\
-MOVE       play it; the board's letters and numbers name the squares (/moves lists what can be played)
+MOVE       play it; the board's letters and numbers name the squares
+/moves     what can be played
 /resign    give up
 /draw      offer a draw, or accept the one that is offered; /draw decline
 /claim     win because the other has been away for two minutes
-/again     play another match
+/again     play another match, when this one is over
 /say TEXT  say something to the table
 /who       who sits here and who watches
-/moves     what can be played
 /board     show the board once more
-/quit      leave; in mid-game the seat is kept for you
+/quit      leave; a match with people waits for you, one with computers ends
+Ctrl-C     go away; the match waits for you
 ";
 
 impl Command {
@@ -47,6 +50,10 @@ impl Command {
         let Some(command) = line.strip_prefix('/') else {
             return match line {
                 "" => Self::Nothing,
+                // No game has such a move.
+                "?" => Self::Help,
+                line if line.eq_ignore_ascii_case("help") => Self::Help,
+                line if ["quit", "exit"].contains(&&*line.to_ascii_lowercase()) => Self::Quit,
                 // What is longer than the game takes is no move.
                 line if line.len() > LINE / 8 => Self::Unknown(line.chars().take(24).collect()),
                 line => Self::Game(Say::Move(line.into())),
@@ -93,6 +100,8 @@ mod tests {
             ("/say", Command::Nothing),
             ("/who", Command::Who),
             ("/quit", Command::Quit),
+            ("Quit", Command::Quit),
+            ("help", Command::Help),
             ("/quit now", Command::Unknown("/quit now".into())),
             ("/fly", Command::Unknown("/fly".into())),
             ("/", Command::Unknown("/".into())),

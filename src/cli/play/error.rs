@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use super::super::text;
+use super::{super::text, trust::Fingerprint};
 use crate::lobby::wire::{
     push_read::PushError,
     terms::{Action, Code, LeaveReason},
@@ -21,6 +21,26 @@ pub(crate) enum PlayError {
     /// It lets nobody in.
     #[error("the lobby at {} is full", text::plain(.0))]
     Full(String),
+    /// It offers no TLS, and there is a password to be said.
+    #[error("the lobby at {} offers no TLS: the password would go over the network in clear", text::plain(.0))]
+    Clear(String),
+    /// No TLS came about.
+    #[error("no TLS with the lobby: {0}")]
+    Tls(io::Error),
+    /// It shows another authority than before.
+    #[error(
+        "the lobby at {} is not who it was: it shows {shown}, and is known as {known}",
+        text::plain(address)
+    )]
+    Changed {
+        address: String,
+        known: Fingerprint,
+        shown: Fingerprint,
+        file: Option<PathBuf>,
+    },
+    /// What was remembered cannot be read.
+    #[error("{}: {source}", file.display())]
+    Forgotten { file: PathBuf, source: io::Error },
     /// The connection broke.
     #[error("the connection to the lobby broke: {0}")]
     Broke(#[from] io::Error),
@@ -74,7 +94,7 @@ pub(crate) enum PlayError {
     TableEnded(LeaveReason),
     /// The input ended in mid-game.
     #[error("the input ended, and it is your turn")]
-    Unfinished,
+    Unfinished(String),
 }
 
 impl PlayError {
@@ -95,6 +115,21 @@ impl PlayError {
                     "start it with `longhouse --state {state} serve`, or name another lobby with --server HOST:PORT"
                 ));
             }
+            Self::Changed { address, file, .. } => {
+                let address = text::plain(address);
+                let line = match file {
+                    Some(file) => format!(", delete the line `{address}` of {}", file.display()),
+                    None => ", start again".into(),
+                };
+                return Some(format!(
+                    "if the box was set up anew{line}; else somebody else answers in its place. Your name and password were not said"
+                ));
+            }
+            Self::Clear(_) => "--plain sends it all the same; on the box itself leave --server out",
+            Self::Tls(_) => "are the clocks of both machines right? --plain does without TLS",
+            Self::Forgotten { .. } => {
+                "whom it was before cannot be said until this file can be read"
+            }
             Self::NoLobby { .. } => "is the box running? --server HOST:PORT names another",
             Self::Login { code, .. } => match code {
                 AlreadyLoggedIn => {
@@ -104,6 +139,7 @@ impl PlayError {
                     "it is an account's name, or guests are not let in: --as NAME --password-stdin logs an account in"
                 }
                 UsrLookup => "the password is wrong, or the account is not confirmed or disabled",
+                NoPermission => "they are banned here, or may not come in; ask who runs the box",
                 UserNotFound => "leave --password-stdin out to be a guest",
                 BadUsername | TooLong => "a name has 1 to 16 letters, digits and signs, no blanks",
                 _ => return None,
@@ -116,7 +152,7 @@ impl PlayError {
                 RoomFull => "try again when somebody has left",
                 _ => return None,
             },
-            Self::Unfinished => "the match waits a while for you; --table N comes back to it",
+            Self::Unfinished(way) => return Some(format!("the match waits for you: {way}")),
             _ => return None,
         };
         Some(hint.into())
@@ -127,6 +163,13 @@ impl PlayError {
         use Code::{AlreadyLoggedIn, BadUsername, UsernameTaken, WrongLoginType};
         let about = [AlreadyLoggedIn, BadUsername, UsernameTaken, WrongLoginType];
         matches!(self, Self::Login { code, .. } if about.contains(code))
+    }
+
+    /// Whether a box that has just been started may still take up the match.
+    pub(super) fn settles(&self) -> bool {
+        let full = Code::TableFull;
+        matches!(self, Self::NoTable(_))
+            || matches!(self, Self::Refused { code, .. } if *code == full)
     }
 
     /// Whether the same may well succeed in a moment, for somebody whose connection broke.

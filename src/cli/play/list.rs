@@ -7,19 +7,17 @@ use super::{
         fault::Fault,
         print::{Cell, Out, Table, note},
     },
-    PlayError,
     lobby::Lobby,
-    session::{games, rooms, short},
+    session::{games, rooms, short, tables},
 };
 use crate::lobby::wire::{
-    push::{Body, GameView, TableView},
-    request::{ListOf, Request},
+    push::{GameView, TableView},
     terms::{RoomId, SeatKind, TableStatus},
 };
 
 /// Prints the games, and the tables in their rooms.
 pub(super) async fn show(out: Out, lobby: &mut Lobby) -> Result<(), Fault> {
-    let games = games(lobby, true).await?;
+    let games = games(lobby, out.json).await?;
     let mut found = Vec::new();
     for room in rooms(lobby).await? {
         let played = games.iter().find(|game| room.game == Some(game.id));
@@ -39,15 +37,13 @@ pub(super) async fn show(out: Out, lobby: &mut Lobby) -> Result<(), Fault> {
             .collect();
         return out.line(&json!({"games": games, "tables": tables}).to_string());
     }
-    let mut shown = Table::new(&["GAME", "TITLE", "COMPUTER", "WHAT"]);
+    let mut shown = Table::new(&["GAME", "TITLE", "COMPUTER"]);
     for game in &games {
         let strengths: Vec<_> = game.named_bots.iter().map(|(_, class)| &**class).collect();
-        let about = game.about.as_ref().map(|about| &about.description);
         shown.row([
             Cell::new(short(game)),
             Cell::new(&game.name),
             Cell::new(strengths.join(", ")),
-            Cell::maybe(about),
         ]);
     }
     out.bytes(shown.render(out.colour).as_bytes())?;
@@ -61,18 +57,6 @@ pub(super) async fn show(out: Out, lobby: &mut Lobby) -> Result<(), Fault> {
     }
     out.line("")?;
     out.bytes(shown.render(out.colour).as_bytes())
-}
-
-async fn tables(lobby: &mut Lobby, room: RoomId) -> Result<Vec<TableView>, PlayError> {
-    let list = Request::List {
-        what: ListOf::Table,
-        full: false,
-        room: Some(room),
-    };
-    match lobby.ask(&list).await? {
-        Body::Tables(_, tables) => Ok(tables),
-        _ => Ok(Vec::new()),
-    }
 }
 
 fn row(game: &GameView, room: RoomId, table: &TableView) -> [Cell; 5] {

@@ -1,18 +1,20 @@
 //! The session: a connection over which requests go out and pushes come in.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
     time::timeout,
 };
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 use super::PlayError;
 use crate::{
     accounts::Secret,
     lobby::wire::{
-        push::{Body, Push},
+        push::{Body, Hello, Push},
         request::{self, LoginKind, Request},
         terms::Code,
         xml::{Framer, Item, Limits},
@@ -34,6 +36,11 @@ pub(super) enum Login {
 }
 
 impl Login {
+    /// Whether it says something that is nobody else's.
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self, Self::Account(..))
+    }
+
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Guest(name) | Self::Account(name, _) => name,
@@ -54,15 +61,18 @@ impl Login {
     }
 }
 
+/// A session's bytes: as they are, or within TLS.
+pub(super) type Line = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
 /// A connection to a lobby, as a client has it.
-pub(super) struct Lobby {
-    stream: TcpStream,
+pub(super) struct Lobby<S = Line> {
+    stream: S,
     framer: Framer,
 }
 
-impl Lobby {
-    /// Connects and greets.
-    pub(super) async fn connect(address: &str) -> Result<Self, PlayError> {
+impl Lobby<TcpStream> {
+    /// Connects and greets; and how one was greeted.
+    pub(super) async fn connect(address: &str) -> Result<(Self, Hello), PlayError> {
         let no_lobby = |source| PlayError::NoLobby {
             address: address.into(),
             source,
@@ -80,17 +90,64 @@ impl Lobby {
         Request::greet(&mut bytes);
         lobby.stream.write_all(&bytes).await?;
         match lobby.answer().await? {
-            Push::Hello(hello) if hello.full => Err(PlayError::Full(address.into())),
-            Push::Hello(_) => Ok(lobby),
+            Push::Hello(hello) => Ok((lobby, hello)),
             _ => Err(PlayError::Garbage("no greeting".into())),
         }
     }
 
+    /// Goes on as it is.
+    pub(super) fn plain(self) -> Lobby {
+        let (stream, framer) = (Either::Left(self.stream), self.framer);
+        Lobby { stream, framer }
+    }
+
+    /// Goes on within what `cover` makes of the connection.
+    pub(super) async fn covered<F>(
+        mut self,
+        cover: impl FnOnce(TcpStream) -> F,
+    ) -> Result<Lobby, PlayError>
+    where
+        F: Future<Output = Result<TlsStream<TcpStream>, PlayError>>,
+    {
+        self.say(&Request::TlsStart).await?;
+        let covered = timeout(PATIENCE, cover(self.stream)).await;
+        let stream = covered.map_err(|_| PlayError::Silent(PATIENCE))??;
+        let (stream, framer) = (Either::Right(Box::new(stream)), self.framer);
+        Ok(Lobby { stream, framer })
+    }
+
+    /// Makes this connection a channel of that person's; what the game said already.
+    pub(super) async fn hand_over(mut self, name: &str) -> Result<(TcpStream, Vec<u8>), PlayError> {
+        let (name, token) = (name.into(), None);
+        self.say(&Request::Channel { name, token }).await?;
+        self.say(&Request::End).await?;
+        let handed = timeout(PATIENCE, self.until_handed()).await;
+        handed.map_err(|_| PlayError::Silent(PATIENCE))??;
+        Ok((self.stream, self.framer.remaining().to_vec()))
+    }
+
+    async fn until_handed(&mut self) -> Result<(), PlayError> {
+        loop {
+            match self.item().await? {
+                Item::Opened => {}
+                Item::Closed => return Ok(()),
+                Item::Element(element) => {
+                    if let Some(Push::Result { action, code, .. }) = Push::decode(&element)? {
+                        return Err(PlayError::Refused { action, code });
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Lobby<S> {
     /// Says something.
     pub(super) async fn say(&mut self, request: &Request) -> Result<(), PlayError> {
         let mut bytes = Vec::new();
         request.encode(&mut bytes);
-        Ok(self.stream.write_all(&bytes).await?)
+        self.stream.write_all(&bytes).await?;
+        Ok(self.stream.flush().await?)
     }
 
     /// The next push. Nothing is lost when this is dropped.
@@ -114,9 +171,12 @@ impl Lobby {
                 return Ok(item);
             }
             let mut bytes = [0; READ];
-            match self.stream.read(&mut bytes).await? {
-                0 => return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()),
-                count => self.framer.push(&bytes[..count]),
+            match self.stream.read(&mut bytes).await {
+                Ok(0) => return Err(hung_up()),
+                // TLS says it at length.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(hung_up()),
+                Ok(count) => self.framer.push(&bytes[..count]),
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -160,30 +220,6 @@ impl Lobby {
         }
     }
 
-    /// Makes this connection a channel of that person; what the game said already.
-    pub(super) async fn hand_over(mut self, name: &str) -> Result<(TcpStream, Vec<u8>), PlayError> {
-        let (name, token) = (name.into(), None);
-        self.say(&Request::Channel { name, token }).await?;
-        self.say(&Request::End).await?;
-        let handed = timeout(PATIENCE, self.until_handed()).await;
-        handed.map_err(|_| PlayError::Silent(PATIENCE))??;
-        Ok((self.stream, self.framer.remaining().to_vec()))
-    }
-
-    async fn until_handed(&mut self) -> Result<(), PlayError> {
-        loop {
-            match self.item().await? {
-                Item::Opened => {}
-                Item::Closed => return Ok(()),
-                Item::Element(element) => {
-                    if let Some(Push::Result { action, code, .. }) = Push::decode(&element)? {
-                        return Err(PlayError::Refused { action, code });
-                    }
-                }
-            }
-        }
-    }
-
     /// Takes leave; what the lobby still says is waited for, a moment.
     pub(super) async fn leave(mut self) {
         let leave = Request::Leave {
@@ -199,4 +235,8 @@ impl Lobby {
         // It is left when the connection ends, too.
         timeout(Duration::from_secs(2), farewell).await.ok();
     }
+}
+
+fn hung_up() -> PlayError {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "it hung up").into()
 }

@@ -1,7 +1,7 @@
 //! `longhouse play`: any of the shipped table games in a terminal, through a real GGZ session.
 //!
-//! A client like any other: what it needs is in `docs/ggz.md` and `docs/table-games.md`. It keeps nothing; whoever comes
-//! back under the same name gets their seat back.
+//! A client like any other: what it needs is in `docs/ggz.md` and `docs/table-games.md`. It keeps
+//! nothing but by which authority it knows a box; whoever comes back under the same name gets their seat back.
 //!
 //! ```text
 //!  keyboard ─► command ─┐                                  ┌── lobby: one session, over which one is seated and chats
@@ -10,10 +10,12 @@
 //!                              └────────────────────► for a minute
 //! ```
 //!
-//! `screen` and `command` are pure. `session` seats somebody, `table` plays until they leave.
+//! `screen` and `command` are pure. `door` and `trust` lead to the right lobby, unheard; `session` seats somebody, `table`
+//! plays until they leave.
 
 mod channel;
 mod command;
+mod door;
 mod error;
 mod list;
 mod lobby;
@@ -21,19 +23,15 @@ mod screen;
 mod session;
 mod sink;
 mod table;
+mod trust;
 
-use std::{
-    collections::BTreeMap,
-    env, fs,
-    io::IsTerminal as _,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::Path,
-};
+use std::{env, io::IsTerminal as _, path::Path};
 
 use clap::{Args, ValueEnum};
 
 pub(crate) use self::error::PlayError;
 use self::{
+    door::Door,
     lobby::{Lobby, Login},
     session::{Plan, Want},
     sink::Sink,
@@ -47,8 +45,6 @@ use super::{
 };
 use crate::lobby::wire::terms::{RoomId, TableId};
 
-/// Where lobbies listen when nothing else is said.
-const PORT: u16 = 5688;
 /// Bytes of a name in the lobby.
 const NAME: usize = 16;
 /// So many names are tried for a guest.
@@ -63,12 +59,15 @@ pub(crate) struct Play {
     /// Be called so: a guest's name, or with --password-stdin an account's. Otherwise a guest of your user's name.
     #[arg(long = "as", value_name = "NAME")]
     name: Option<String>,
-    /// Read the account's password from the first line of standard input.
+    /// Log in to the account NAME; its password is the first line of standard input, unseen at a terminal.
     #[arg(long, requires = "name")]
     password_stdin: bool,
     /// Another lobby than that of this state folder.
     #[arg(long, value_name = "HOST:PORT")]
     server: Option<String>,
+    /// Speak no TLS with it: whoever listens on the way reads all, the password too.
+    #[arg(long, requires = "server")]
+    plain: bool,
     /// Who sits on the other side of a new table.
     #[arg(long, value_name = "WHO", default_value = "medium", conflicts_with_all = ["table", "watch"])]
     against: Against,
@@ -98,17 +97,14 @@ pub(crate) enum Against {
 
 /// Plays, or lists what can be played.
 pub(crate) async fn run(out: Out, state: &Path, play: Play) -> Result<(), Fault> {
-    let address = match &play.server {
-        Some(address) => with_port(address),
-        None => of_box(state)?,
+    let mut door = match &play.server {
+        Some(address) => Door::at(address, play.plain),
+        None => Door::of_box(state)?,
     };
-    let mut lobby = Lobby::connect(&address).await?;
-    if play.password_stdin && !is_near(&address) {
-        note("the password goes to the lobby as it is: only in networks that you trust");
-    }
+    let mut lobby = door.enter(play.password_stdin).await?;
     let login = match (&play.name, play.password_stdin) {
         (Some(name), true) => {
-            let password = prompt::new_password(true).await?;
+            let password = prompt::password().await?;
             Login::Account(name.clone(), password)
         }
         (Some(name), false) => Login::Guest(name.clone()),
@@ -129,7 +125,7 @@ pub(crate) async fn run(out: Out, state: &Path, play: Play) -> Result<(), Fault>
         (None, None) => Want::Launch(play.against),
     };
     let plan = Plan {
-        address,
+        door,
         login,
         game: game.clone(),
         room: play.room.map(RoomId),
@@ -151,7 +147,10 @@ pub(crate) async fn run(out: Out, state: &Path, play: Play) -> Result<(), Fault>
     if interactive {
         note(""); // leaves the prompt's line
     }
-    ended
+    if let Some(last) = ended? {
+        note(&last);
+    }
+    Ok(())
 }
 
 /// A guest called like the user, or nearly so when somebody else is.
@@ -184,39 +183,6 @@ fn name_of(user: &str) -> String {
     }
 }
 
-fn with_port(address: &str) -> String {
-    let bare = address.parse::<Ipv6Addr>().is_ok();
-    let ends_in_port = address
-        .rsplit_once(':')
-        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    match (bare, ends_in_port) {
-        (true, _) => format!("[{address}]:{PORT}"),
-        (false, true) => address.into(),
-        (false, false) => format!("{address}:{PORT}"),
-    }
-}
-
-fn is_near(address: &str) -> bool {
-    let address: Result<SocketAddr, _> = address.parse();
-    address.is_ok_and(|address| address.ip().is_loopback())
-}
-
-/// Where the box of this state folder listens.
-fn of_box(state: &Path) -> Result<String, PlayError> {
-    let unknown = || PlayError::NoBox(state.into());
-    let endpoints = fs::read(state.join("endpoints.json")).map_err(|_| unknown())?;
-    let endpoints: BTreeMap<String, String> =
-        serde_json::from_slice(&endpoints).map_err(|_| unknown())?;
-    let listens = endpoints.get("lobby.listen").ok_or_else(unknown)?;
-    let mut address: SocketAddr = listens.parse().map_err(|_| unknown())?;
-    match address.ip() {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    Ok(address.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,35 +198,6 @@ mod tests {
         ] {
             assert_eq!(name_of(user), name);
             assert!(format!("{name}{NAMES}").len() <= NAME);
-        }
-    }
-
-    #[test]
-    fn a_server_without_a_port_has_the_lobbys() {
-        for (given, address) in [
-            ("box.example.org", "box.example.org:5688"),
-            ("192.0.2.7:99", "192.0.2.7:99"),
-            ("::1", "[::1]:5688"),
-            ("[::1]:99", "[::1]:99"),
-            ("[::1]", "[::1]:5688"),
-        ] {
-            assert_eq!(with_port(given), address);
-        }
-        assert!(is_near("127.0.0.1:1") && !is_near("box.example.org:1"));
-    }
-
-    #[test]
-    fn a_box_that_listens_everywhere_is_reached_at_home() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(of_box(folder.path()), Err(PlayError::NoBox(_))));
-        for (listens, address) in [
-            ("0.0.0.0:7", "127.0.0.1:7"),
-            ("[::]:7", "[::1]:7"),
-            ("192.0.2.7:7", "192.0.2.7:7"),
-        ] {
-            let endpoints = format!("{{\"lobby.listen\":\"{listens}\"}}");
-            fs::write(folder.path().join("endpoints.json"), endpoints).unwrap();
-            assert_eq!(of_box(folder.path()).unwrap(), address);
         }
     }
 }

@@ -47,6 +47,7 @@ pub(super) fn board(now: &State) -> String {
         line(&mut out, format_args!("last move: {}", text::plain(last)));
     }
     let points: Vec<_> = (0..now.seats.len())
+        .filter(|seat| is_taken(&now.seats[*seat]))
         .filter_map(|seat| Some(format!("{} {}", name(now, seat), now.seats[seat].points?)))
         .collect();
     if !points.is_empty() {
@@ -90,7 +91,8 @@ pub(super) fn people(now: &State) -> String {
 
 /// What can be played.
 pub(super) fn moves(now: &State) -> String {
-    let moves: Vec<_> = now.moves.iter().map(|one| text::plain(one)).collect();
+    let mut moves: Vec<_> = now.moves.iter().map(|one| text::plain(one)).collect();
+    moves.sort(); // they come as the game looks at them
     match moves.is_empty() {
         true => "nothing can be played now\n".into(),
         false => format!("{}\n", moves.join(" ")),
@@ -113,6 +115,10 @@ fn name(now: &State, seat: usize) -> String {
 
 fn side(now: &State, seat: usize) -> String {
     match now.seats.get(seat).map(|seat| text::plain(&seat.side)) {
+        // `black (X)`
+        Some(side) if side.ends_with(')') => {
+            format!(" ({}", side.replacen(" (", ", ", 1))
+        }
         Some(side) if !side.is_empty() => format!(" ({side})"),
         _ => String::new(),
     }
@@ -147,6 +153,11 @@ fn begin(now: &State, table: TableId, out: &mut String) {
 
 fn waiting(now: &State, table: TableId, out: &mut String) {
     let (game, table) = (text::plain(&now.game), table.0);
+    if !now.seats.iter().any(|seat| seat.kind == SeatKind::Open) {
+        let missing = (0..now.seats.len()).filter(|seat| !now.seats[*seat].present);
+        let missing: Vec<_> = missing.map(|seat| name(now, seat)).collect();
+        return line(out, format_args!("waiting for {}", missing.join(" and ")));
+    }
     line(
         out,
         format_args!(

@@ -1,12 +1,14 @@
 //! From a login to a seat: the game, its room, the channel, the table.
 
 use super::{
+    super::text,
     Against, PlayError,
     channel::Channel,
+    door::Door,
     lobby::{Lobby, Login},
 };
 use crate::lobby::wire::{
-    push::{Body, GameView, Push, RoomView},
+    push::{Body, GameView, Push, RoomView, TableView},
     request::{ListOf, Request},
     terms::{Action, Code, RoomId, Seat, SeatKind, TableId},
 };
@@ -18,11 +20,24 @@ const VERSION: &str = "1";
 /// How somebody comes to a table.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
-    pub(super) address: String,
+    pub(super) door: Door,
     pub(super) login: Login,
     pub(super) game: String,
     pub(super) room: Option<RoomId>,
     pub(super) want: Want,
+}
+
+impl Plan {
+    /// What has to be typed to come back to that table.
+    pub(super) fn way_to(&self, TableId(table): TableId) -> String {
+        let (game, name) = (text::plain(&self.game), text::plain(self.login.name()));
+        let secret = match self.login.is_secret() {
+            true => " --password-stdin",
+            false => "",
+        };
+        let server = self.door.option();
+        format!("`longhouse play {game}{server} --as {name}{secret} --table {table}`")
+    }
 }
 
 /// Which table, and which part.
@@ -41,6 +56,8 @@ pub(super) struct Sitting {
     pub(super) lobby: Lobby,
     pub(super) channel: Channel,
     pub(super) table: TableId,
+    /// Where a seat was kept for them already, if they sat down at a new table all the same.
+    pub(super) kept: Option<TableId>,
 }
 
 /// Sits down, once logged in; and how to come back to the same place.
@@ -55,7 +72,11 @@ pub(super) async fn sit(mut lobby: Lobby, plan: Plan) -> Result<(Sitting, Plan),
         room: plan.room.map(|RoomId(room)| room),
     })?;
     lobby.ask(&Request::Enter { room: room.id }).await?;
-    let channel = Channel::open(&plan.address, plan.login.name()).await?;
+    let kept = match plan.want {
+        Want::Launch(_) => kept(&mut lobby, room.id, plan.login.name()).await?,
+        Want::Join(_) | Want::Watch(_) => Vec::new(),
+    };
+    let channel = Channel::open(plan.door.address(), plan.login.name()).await?;
     let request = match plan.want {
         Want::Launch(against) => Request::Launch {
             game: game.id,
@@ -74,6 +95,7 @@ pub(super) async fn sit(mut lobby: Lobby, plan: Plan) -> Result<(Sitting, Plan),
         lobby,
         channel,
         table,
+        kept: kept.first().copied(),
     };
     let want = match plan.want {
         Want::Watch(_) => Want::Watch(table),
@@ -88,11 +110,31 @@ pub(super) async fn sit(mut lobby: Lobby, plan: Plan) -> Result<(Sitting, Plan),
     Ok((sitting, back))
 }
 
-/// The same from the beginning, for somebody whose connection broke.
-pub(super) async fn come_back(plan: &Plan) -> Result<Sitting, PlayError> {
-    let mut lobby = Lobby::connect(&plan.address).await?;
+/// The same from the beginning, for somebody whose connection broke. The box may have been restarted meanwhile, and the
+/// match then goes on at another table.
+pub(super) async fn come_back(plan: &Plan) -> Result<(Sitting, Plan), PlayError> {
+    let mut plan = plan.clone();
+    let mut lobby = plan.door.enter(plan.login.is_secret()).await?;
     lobby.login(&plan.login).await?;
-    Ok(sit(lobby, plan.clone()).await?.0)
+    if let (Want::Join(table), Some(room)) = (plan.want, plan.room) {
+        let kept = kept(&mut lobby, room, plan.login.name()).await?;
+        if let Some(other) = kept.first().filter(|_| !kept.contains(&table)) {
+            plan.want = Want::Join(*other);
+        }
+    }
+    sit(lobby, plan).await
+}
+
+/// The tables of that room at which a seat waits for somebody.
+async fn kept(lobby: &mut Lobby, room: RoomId, name: &str) -> Result<Vec<TableId>, PlayError> {
+    let is_kept = |seat: &Seat| {
+        let kind = matches!(seat.kind, SeatKind::Abandoned | SeatKind::Reserved);
+        let own = |of: &String| of.eq_ignore_ascii_case(name);
+        kind && seat.name.as_ref().is_some_and(own)
+    };
+    let mut tables = tables(lobby, room).await?;
+    tables.retain(|table| table.seats.iter().any(is_kept));
+    Ok(tables.into_iter().map(|table| table.id).collect())
 }
 
 /// Waits for JOIN, which follows on a launch or join that went well.
@@ -131,6 +173,15 @@ pub(super) async fn rooms(lobby: &mut Lobby) -> Result<Vec<RoomView>, PlayError>
     let (what, full, room) = (ListOf::Room, false, None);
     match lobby.ask(&Request::List { what, full, room }).await? {
         Body::Rooms(rooms) => Ok(rooms),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The tables of a room.
+pub(super) async fn tables(lobby: &mut Lobby, room: RoomId) -> Result<Vec<TableView>, PlayError> {
+    let (what, full, room) = (ListOf::Table, false, Some(room));
+    match lobby.ask(&Request::List { what, full, room }).await? {
+        Body::Tables(_, tables) => Ok(tables),
         _ => Ok(Vec::new()),
     }
 }

@@ -31,6 +31,8 @@ const AWAY: Duration = Duration::from_secs(60);
 /// The first pause before a new connection; it doubles up to the longest.
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// A box that has just been started takes up the matches that were going on within this.
+const SETTLING: Duration = Duration::from_secs(10);
 /// When one of game and lobby has hung up, the other has so long to say why.
 const REASON: Duration = Duration::from_secs(2);
 
@@ -38,8 +40,21 @@ const REASON: Duration = Duration::from_secs(2);
 enum Ended {
     /// As was wished.
     Left,
+    /// As was wished, too; but they will be back.
+    Away,
+    /// Nothing more will be typed, and it is their turn.
+    Unfinished,
     /// The connection broke.
     Lost(PlayError),
+}
+
+/// What a game answers with another state, if it does not complain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// Another position.
+    Move,
+    /// The end of the match.
+    End,
 }
 
 /// Somebody at a table.
@@ -52,8 +67,8 @@ pub(super) struct Seated {
     ended: bool,
     pending: VecDeque<Command>,
     state: Option<State>,
-    /// The game has not answered the last move.
-    asked: bool,
+    /// What the game has not answered.
+    asked: Option<Asked>,
 }
 
 impl Seated {
@@ -65,44 +80,79 @@ impl Seated {
             ended: false,
             pending: VecDeque::new(),
             state: None,
-            asked: false,
+            asked: None,
         }
     }
 
-    /// Until they leave, or cannot go on.
-    pub(super) async fn play(mut self, mut sitting: Sitting, plan: Plan) -> Result<(), Fault> {
+    /// Until they leave, or cannot go on; and what is to be said after that.
+    pub(super) async fn play(
+        mut self,
+        mut sitting: Sitting,
+        mut plan: Plan,
+    ) -> Result<Option<String>, Fault> {
         let name = text::plain(plan.login.name());
-        let table = sitting.table.0;
+        let mut table = sitting.table.0;
         let hello = format!("you are {name}, at table {table}; /help says what can be typed");
         self.sink.notice(&hello).await?;
+        if let Some(kept) = sitting.kept {
+            let way = plan.way_to(kept);
+            let line = format!("a seat is kept for you at table {}: {way}", kept.0);
+            self.sink.notice(&line).await?;
+        }
         loop {
             let lost = match self.sit(&mut sitting).await? {
                 Ended::Left => {
                     sitting.lobby.leave().await;
-                    return Ok(());
+                    return Ok(None);
                 }
+                Ended::Unfinished => {
+                    let way = plan.way_to(sitting.table);
+                    return Err(PlayError::Unfinished(way).into());
+                }
+                Ended::Away => return Ok(Some(self.farewell(&plan, sitting.table))),
                 Ended::Lost(lost) => lost,
             };
+            let last = sitting.table;
             drop(sitting);
-            self.asked = false;
+            self.asked = None;
             let line = format!("{lost}; coming back to table {table} as {name}");
             self.sink.notice(&line).await?;
-            sitting = match self.come_back(&plan).await? {
-                Some(sitting) => sitting,
-                None => return Ok(()),
+            (sitting, plan) = match self.come_back(&plan).await? {
+                Some(back) => back,
+                None => return Ok(self.is_playing().then(|| self.farewell(&plan, last))),
             };
-            self.sink.notice("back at the table").await?;
+            table = sitting.table.0;
+            self.state = None; // so that all of it is shown
+            self.sink.notice(&format!("back at table {table}")).await?;
         }
     }
 
+    fn farewell(&self, plan: &Plan, table: TableId) -> String {
+        format!("the match waits for you: {}", plan.way_to(table))
+    }
+
+    /// Whether a match waits for them when they go.
+    fn is_playing(&self) -> bool {
+        let state = self.state.as_ref();
+        state.is_some_and(|state| state.you.is_some() && state.status == Status::Playing)
+    }
+
     /// Tries for a while; none when they do not want to any more.
-    async fn come_back(&mut self, plan: &Plan) -> Result<Option<Sitting>, Fault> {
+    async fn come_back(&mut self, plan: &Plan) -> Result<Option<(Sitting, Plan)>, Fault> {
         let give_up = Instant::now() + AWAY;
+        let mut settled = None;
         let mut pause = PAUSE;
         loop {
             let last = match session::come_back(plan).await {
-                Ok(sitting) => return Ok(Some(sitting)),
+                Ok(back) => return Ok(Some(back)),
                 Err(error) if error.passes() => error,
+                Err(error) if error.settles() => {
+                    let now = Instant::now();
+                    if now >= *settled.get_or_insert(now + SETTLING) {
+                        return Err(error.into());
+                    }
+                    error
+                }
                 Err(error) => return Err(error.into()),
             };
             let next = Instant::now() + pause;
@@ -116,7 +166,8 @@ impl Seated {
                     () = sleep_until(next) => break,
                     typed = self.typed.recv(), if !self.ended => self.hear(typed),
                 }
-                if self.pending.contains(&Command::Quit) {
+                let leaves = |one: &Command| matches!(one, Command::Quit | Command::Away);
+                if self.pending.iter().any(leaves) {
                     return Ok(None);
                 }
             }
@@ -129,11 +180,13 @@ impl Seated {
         let mut hung: Option<Instant> = None;
         let mut left: Option<PlayError> = None;
         let mut game_hung = false;
+        // Who is sent away is told why by somebody; a box that stops tells nobody anything.
+        let mut sent_away = false;
         loop {
             if hung.is_none() {
                 match self.act(sitting).await {
-                    Ok(true) => return Ok(Ended::Left),
-                    Ok(false) => {}
+                    Ok(Some(ended)) => return Ok(ended),
+                    Ok(None) => {}
                     // Whoever has hung up is about to be heard, too, with a reason perhaps.
                     Err(Fault::Play(PlayError::Broke(_))) => hung = Some(Instant::now() + REASON),
                     Err(fault) => return Err(fault),
@@ -158,8 +211,13 @@ impl Seated {
                         });
                         hung.get_or_insert(Instant::now() + REASON);
                     }
-                    Ok(push) => self.heard(push).await?,
+                    Ok(push) => {
+                        let kind = Some(ChatKind::Private);
+                        sent_away = matches!(&push, Push::Chat { kind: said, .. } if *said == kind);
+                        self.heard(push).await?;
+                    }
                     Err(error @ PlayError::Broke(_)) => return Ok(Ended::Lost(error)),
+                    Err(error @ PlayError::Dismissed) if !sent_away => return Ok(Ended::Lost(error)),
                     Err(error) => return Err(error.into()),
                 },
                 typed = self.typed.recv(), if !self.ended => self.hear(typed),
@@ -188,45 +246,50 @@ impl Seated {
             Some(Typed::End) | None => {
                 self.ended = true;
                 if !self.waits {
-                    self.pending.push_back(Command::Quit);
+                    self.pending.push_back(Command::Away);
                 }
             }
         }
     }
 
-    /// Does what was typed, as far as it can be done now. True: it is time to leave.
-    async fn act(&mut self, sitting: &mut Sitting) -> Result<bool, Fault> {
+    /// Does what was typed, as far as it can be done now. Some: it is time to leave.
+    async fn act(&mut self, sitting: &mut Sitting) -> Result<Option<Ended>, Fault> {
         while let Some(command) = self.pending.front() {
             if !self.is_due(command) {
                 break;
             }
             let command = self.pending.pop_front().expect("it was just looked at");
-            if command == Command::Quit {
-                return Ok(true);
+            match command {
+                Command::Away if self.is_playing() => return Ok(Some(Ended::Away)),
+                Command::Quit | Command::Away => return Ok(Some(Ended::Left)),
+                command => self.carry_out(command, sitting).await?,
             }
-            self.carry_out(command, sitting).await?;
         }
-        let Some(state) = self.state.as_ref().filter(|_| self.ended && !self.asked) else {
-            return Ok(false);
+        let Some(state) = self
+            .state
+            .as_ref()
+            .filter(|_| self.ended && self.asked.is_none())
+        else {
+            return Ok(None);
         };
         let own = state.you.and_then(|you| state.seats.get(you));
         let goes_on = own.is_some_and(|own| own.again) && !self.pending.is_empty();
         if state.status == Status::Over && !goes_on {
-            return Ok(true);
+            return Ok(Some(Ended::Left));
         }
         let stuck = state.status == Status::Playing && state.turn.is_some();
         if stuck && state.turn == state.you && self.pending.is_empty() {
-            return Err(PlayError::Unfinished.into());
+            return Ok(Some(Ended::Unfinished));
         }
-        Ok(false)
+        Ok(None)
     }
 
     fn is_due(&self, command: &Command) -> bool {
         let Some(state) = &self.state else {
-            return matches!(command, Command::Quit | Command::Help);
+            return matches!(command, Command::Quit | Command::Away | Command::Help);
         };
         match command {
-            _ if self.asked => false,
+            _ if self.asked.is_some() => false,
             _ if !self.waits => true,
             Command::Game(Say::Move(_)) => {
                 state.you.is_none() || state.status == Status::Playing && state.turn == state.you
@@ -240,7 +303,11 @@ impl Seated {
         let state = self.state.as_ref();
         let show = match command {
             Command::Game(say) => {
-                self.asked = matches!(say, Say::Move(_));
+                self.asked = match say {
+                    Say::Move(_) => Some(Asked::Move),
+                    Say::Resign(_) | Say::Claim(_) => Some(Asked::End),
+                    _ => self.asked,
+                };
                 sitting.channel.say(&say).await?;
                 return Ok(());
             }
@@ -263,9 +330,12 @@ impl Seated {
             Command::Board => state.map(screen::board).unwrap_or_default(),
             Command::Help => HELP.into(),
             Command::Unknown(line) => {
-                format!("`{}` means nothing; /help\n", text::plain(&line))
+                format!(
+                    "`{}` means nothing; /help says what can be typed\n",
+                    text::plain(&line)
+                )
             }
-            Command::Nothing | Command::Quit => String::new(),
+            Command::Nothing | Command::Quit | Command::Away => String::new(),
         };
         self.sink.show(show).await
     }
@@ -276,18 +346,23 @@ impl Seated {
         match line.told {
             Told::State(state) => {
                 let before = self.state.as_ref();
-                // Somebody may sit down or ask for a draw before the game has read the move.
-                let moved = before.is_none_or(|before| {
-                    (&before.position, before.turn, before.status, before.round)
-                        != (&state.position, state.turn, state.status, state.round)
-                });
-                self.asked &= !moved;
+                // Somebody may sit down or ask for a draw before the game has read the move, and the computer may
+                // move before it has read that one resigns.
+                let answers = |asked: &Asked| match (asked, before) {
+                    (_, None) => true,
+                    (Asked::Move, Some(before)) => {
+                        (&before.position, before.turn, before.status, before.round)
+                            != (&state.position, state.turn, state.status, state.round)
+                    }
+                    (Asked::End, Some(_)) => state.status != Status::Playing,
+                };
+                self.asked = self.asked.filter(|asked| !answers(asked));
                 let news = screen::news(before, &state, table);
                 self.state = Some(*state);
                 self.sink.show(news).await
             }
             Told::Complaint(complaint) => {
-                self.asked = false;
+                self.asked = None;
                 let mut lines = format!("no: {}\n", text::plain(&complaint.error));
                 if let Some(hint) = &complaint.hint {
                     lines += &format!("hint: {}\n", text::plain(hint));

@@ -82,6 +82,22 @@ fn who_goes_and_comes_back_is_told() {
 }
 
 #[test]
+fn who_is_waited_for_is_named_and_a_side_needs_no_second_brackets() {
+    let mut kept = state();
+    kept.status = Status::Waiting;
+    kept.turn = None;
+    kept.seats[1] = seat(SeatKind::Reserved, Some("bob"), "white (O)");
+    kept.seats[1].points = Some(2);
+    let told = news(None, &kept, TableId(3));
+    assert!(told.ends_with("\nwaiting for bob\n"), "{told}");
+    assert!(!told.contains("points"), "{told}");
+    assert_eq!(
+        people(&kept),
+        "seat 0: you (X)\nseat 1: kept for bob (white, O)\n"
+    );
+}
+
+#[test]
 fn an_end_is_told_to_each_as_theirs() {
     let mut over = state();
     over.status = Status::Over;
