@@ -128,7 +128,9 @@ impl Program {
     fn state(&mut self) -> GameState {
         loop {
             if let FromGame::State(state) = self.word().unwrap() {
-                self.order(&ToGame::State);
+                let mut answer = Vec::new();
+                ToGame::State.encode(&mut answer);
+                self.link.write_all(&answer).ok(); // it may be done and gone by now
                 return state;
             }
         }
