@@ -87,7 +87,7 @@
 //! - **A game data connection is proved**: it comes from the session's address or carries a token that the session was
 //!   given. The original takes any connection that says a name.
 //! - **One user per table, one group per game type** (as root), so that a table's end is certain and two games cannot
-//!   read each other's files; no cgroup yet, because tables are small and many.
+//!   read each other's files. A cgroup per table where there can be one: it alone limits the processor.
 //! - **Our table games speak JSON lines** to their clients, all five the same, with full state in every message: what is
 //!   lost is never missed, and a client is written in an afternoon.
 //! - **One table of routes** drives both the routing and the OpenAPI document; they cannot drift.

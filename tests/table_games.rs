@@ -128,7 +128,9 @@ impl Program {
     fn state(&mut self) -> GameState {
         loop {
             if let FromGame::State(state) = self.word().unwrap() {
-                self.order(&ToGame::State);
+                let mut answer = Vec::new();
+                ToGame::State.encode(&mut answer);
+                self.link.write_all(&answer).ok(); // it may be done and gone by now
                 return state;
             }
         }
@@ -255,6 +257,33 @@ fn some_move(state: &Value, number: usize) -> String {
     }
     let moves = state["moves"].as_array().unwrap();
     moves[number * 7 % moves.len()].as_str().unwrap().into()
+}
+
+#[test]
+fn who_cannot_watch_any_more_is_told_so_and_the_lobby_is_to_send_them_away() {
+    let folder = TempDir::new().unwrap();
+    let mut table = Program::open("tictactoe", folder.path());
+    let mut crowd: Vec<Client> = (0..32)
+        .map(|number| table.watch(number, &format!("eve{number}")))
+        .collect();
+    for client in &mut crowd {
+        client.until(|state| state["spectators"].as_array().unwrap().len() == 32);
+    }
+    let mut late = table.watch(32, "late");
+    assert_eq!(late.error(), "32 people are watching already");
+    assert!(late.next().is_none());
+    let booted = loop {
+        if let FromGame::Boot(name) = table.word().unwrap() {
+            break name;
+        }
+    };
+    assert_eq!(booted, "late");
+    // And it is played.
+    let mut clients = [table.sit(0, "ada"), table.sit(1, "bob")];
+    for client in &mut clients {
+        client.until(playing);
+    }
+    table.hang_up();
 }
 
 #[test]

@@ -279,10 +279,18 @@ impl<R: Judge> Rim<R> {
         let link = match passed.map(|socket| self.peers.add(socket)).transpose() {
             Ok(link) => link,
             Err(error) => {
-                // Without a connection nobody sits down; the lobby has them at the table, and may try again.
                 lobby.say(&FromGame::Log(format!(
                     "a connection cannot be used: {error}"
                 )))?;
+                // Without it nobody sits down. The lobby has them at the table: it is to tell them, so that they try again.
+                let name = match order {
+                    ToGame::Seat { seat, .. } => seat.name,
+                    ToGame::Spectator { name, .. } => name,
+                    _ => None,
+                };
+                if let Some(name) = name {
+                    lobby.say(&FromGame::Boot(name))?;
+                }
                 return Ok(None);
             }
         };

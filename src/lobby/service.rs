@@ -119,13 +119,13 @@ impl Service {
         for stand in self.tables.values() {
             stand.link.end();
         }
-        // Their processes are gone before we are.
+        // Their processes are gone before we are, and what they still report is written down.
         while !self.tables.is_empty() {
             match events.recv().await {
-                Some((key, Event::Ended(_))) => drop(self.tables.remove(&key)),
-                Some(_) => {}
+                Some((key, event)) => self.heard(key, event),
                 None => break,
             }
+            self.carry_out();
         }
     }
 

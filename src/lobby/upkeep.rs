@@ -1,7 +1,7 @@
 //! What goes on beside the conversations: saved games are taken up, files are watched, the box is announced.
 
 use std::{
-    collections::BTreeSet,
+    collections::HashSet,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
 };
@@ -27,12 +27,12 @@ const SHARE: usize = 4;
 const GOODBYE: std::time::Duration = std::time::Duration::from_secs(2);
 
 impl Lobby {
-    /// Games that were going on when the box stopped go on: the newest of each table, if its game allows it.
+    /// Games that were going on when the box stopped go on, each with the last that it saved, if its game allows it.
     pub(super) async fn take_up(&self, tables: usize) {
         let now = UnixMillis::now();
         let mut saved = self.ledger.savegames(None);
         saved.sort_by_key(|savegame| std::cmp::Reverse(savegame.when));
-        let mut seen = BTreeSet::new();
+        let mut seen = HashSet::new();
         let lasts = |savegame: &Savegame| {
             let definitions = self.definitions();
             let mut games = definitions.games.iter();
@@ -41,7 +41,7 @@ impl Lobby {
         };
         let newest: Vec<_> = saved
             .into_iter()
-            .filter(|one| seen.insert((one.sitting.room.clone(), one.sitting.table)) && lasts(one))
+            .filter(|one| seen.insert(one.sitting.clone()) && lasts(one))
             .take(tables / SHARE)
             .collect();
         for savegame in newest {

@@ -41,8 +41,10 @@ use crate::{accounts::Principal, audit::Door};
 const STRANGER: Duration = Duration::from_secs(60);
 /// Bytes of a game that are passed on at once.
 const READ: usize = 16 << 10;
-/// Bytes that may wait for a game before its player is listened to no more.
+/// Bytes that may wait for a game before its player is listened to no more, and for how long that may be: then the
+/// connection is given up, because whoever is not listened to cannot leave the table either.
 const WAITING: usize = 64 << 10;
+const CHOKED: Duration = Duration::from_secs(5);
 
 /// One session. It ends when this is dropped.
 pub struct Visit {
@@ -65,7 +67,7 @@ pub enum Word {
     Played(Bytes),
     /// The game has closed its connection. The lobby says whether the seat is lost, too.
     HungUp,
-    /// The game has taken what waited.
+    /// The game has taken what waited, or so much of it that its player can be listened to again.
     Taken,
     /// All was said: end it.
     Over,
@@ -190,6 +192,7 @@ impl Visit {
             self.game = UnixStream::from_std(pair).ok().map(|stream| Game {
                 stream,
                 waiting: BytesMut::new(),
+                choked: None,
             });
         }
     }
@@ -197,7 +200,7 @@ impl Visit {
     /// What they say to the game. False: there is none.
     pub fn play(&mut self, bytes: &[u8]) -> bool {
         if let Some(game) = &mut self.game {
-            game.waiting.extend_from_slice(bytes);
+            game.tell(bytes);
         }
         self.game.is_some()
     }
@@ -205,7 +208,7 @@ impl Visit {
     /// Whether a game has so much to read that its player is not to be listened to.
     pub fn is_choked(&self) -> bool {
         let game = self.game.as_ref();
-        game.is_some_and(|game| game.waiting.len() > WAITING)
+        game.is_some_and(|game| game.choked.is_some())
     }
 
     /// Ends when too much waits to be told, and never otherwise.
@@ -225,6 +228,8 @@ fn is_join(push: &Bytes) -> bool {
 struct Game {
     stream: UnixStream,
     waiting: BytesMut,
+    /// Since when too much waits.
+    choked: Option<tokio::time::Instant>,
 }
 
 enum Moved {
@@ -241,13 +246,30 @@ async fn play(game: &mut Option<Game>) -> Moved {
 }
 
 impl Game {
+    fn tell(&mut self, bytes: &[u8]) {
+        self.waiting.extend_from_slice(bytes);
+        if self.waiting.len() > WAITING {
+            self.choked.get_or_insert_with(tokio::time::Instant::now);
+        }
+    }
+
     async fn play(&mut self) -> io::Result<Moved> {
         loop {
+            let choked = self.choked;
+            let given_up = async {
+                match choked {
+                    Some(since) => sleep_until(since + CHOKED).await,
+                    None => pending().await,
+                }
+            };
             let interest = match self.waiting.is_empty() {
                 true => Interest::READABLE,
                 false => Interest::READABLE | Interest::WRITABLE,
             };
-            let ready = self.stream.ready(interest).await?;
+            let ready = tokio::select! {
+                ready = self.stream.ready(interest) => ready?,
+                () = given_up => return Ok(Moved::Closed),
+            };
             if ready.is_writable() && !self.waiting.is_empty() {
                 match self.stream.try_write(&self.waiting) {
                     Ok(count) => self.waiting.advance(count),
@@ -256,6 +278,9 @@ impl Game {
                 }
                 if self.waiting.is_empty() {
                     self.waiting = BytesMut::new();
+                }
+                let relieved = self.waiting.len() <= WAITING && self.choked.take().is_some();
+                if relieved || self.waiting.is_empty() {
                     return Ok(Moved::Drained);
                 }
             }
@@ -283,8 +308,12 @@ mod tests {
         let (ours, theirs) = Pair::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let stream = UnixStream::from_std(ours).unwrap();
-        let waiting = BytesMut::new();
-        (Some(Game { stream, waiting }), theirs)
+        let game = Game {
+            stream,
+            waiting: BytesMut::new(),
+            choked: None,
+        };
+        (Some(game), theirs)
     }
 
     #[test]
@@ -295,6 +324,21 @@ mod tests {
             spectator: true
         })));
         assert!(!is_join(&push(&Push::Ping)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_game_that_reads_nothing_is_given_up_so_that_its_player_is_listened_to_again() {
+        let (mut game, _theirs) = self::game();
+        // More than the socket holds.
+        game.as_mut().unwrap().tell(&vec![b'x'; 4 << 20]);
+        assert!(game.as_ref().unwrap().choked.is_some());
+        assert!(matches!(play(&mut game).await, Moved::Closed));
+
+        // What the socket takes at once chokes nobody.
+        let (mut game, _theirs) = self::game();
+        game.as_mut().unwrap().tell(&vec![b'x'; WAITING + 1]);
+        assert!(matches!(play(&mut game).await, Moved::Drained));
+        assert!(game.as_ref().unwrap().choked.is_none());
     }
 
     #[tokio::test]

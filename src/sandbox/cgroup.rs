@@ -5,11 +5,11 @@
 //!    └─ the daemon's own cgroup        delegated to it, or the root
 //!         ├─ longhouse-daemon          where the daemon moves when a folder with processes may not have limited children
 //!         └─ longhouse
-//!              └─ {state folder's crc}-{server}      memory.max cpu.max pids.max
+//!              └─ {state folder's crc}-{server, or table-{place}}      memory.max cpu.max pids.max
 //! ```
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -95,11 +95,17 @@ impl Hierarchy {
         CONTROLLERS.into_iter().filter(there).collect()
     }
 
-    /// The folder of `server`, which is of the daemon with this state folder; limits as they are now wished.
-    pub fn place(&self, state: &Path, server: u64, limits: &Limits) -> io::Result<Placed> {
+    /// The folder of `game`, a server's number or a table's place, which is of the daemon with this state folder; limits
+    /// as they are now wished.
+    pub fn place(
+        &self,
+        state: &Path,
+        game: impl fmt::Display,
+        limits: &Limits,
+    ) -> io::Result<Placed> {
         let state = crc32fast::hash(state.as_os_str().as_encoded_bytes());
         let ours = self.base.join("longhouse");
-        let path = ours.join(format!("{state:08x}-{server}"));
+        let path = ours.join(format!("{state:08x}-{game}"));
         fs::create_dir_all(&path)?;
         let files = [
             ("memory", "memory.max", limits.memory.map(|n| n.to_string())),
@@ -156,6 +162,11 @@ impl Hierarchy {
         }
         control(&self.base.join("longhouse"))
     }
+}
+
+/// Kills all that is in a game's folder, at once and without waiting; nothing where the kernel cannot.
+pub fn kill(folder: &Path) {
+    fs::write(folder.join("cgroup.kill"), "1").ok();
 }
 
 /// Removes a game's folder, once nothing lives in it. Absent is fine.

@@ -4,7 +4,7 @@
 //! way. So it travels on a byte of its own, and both sides know when that comes.
 #![expect(
     unsafe_code,
-    reason = "what a message brings is a bare number, and so is what a program is started with"
+    reason = "what a message brings is a bare number, and so is what a program is started with; nix has no SIOCOUTQ"
 )]
 
 use std::{
@@ -80,6 +80,17 @@ pub fn receive(socket: BorrowedFd<'_>) -> io::Result<(u8, OwnedFd)> {
             io::ErrorKind::InvalidData,
             "the byte does not bring exactly one descriptor",
         )),
+    }
+}
+
+/// How much of what was sent over a unix stream the other side has not read yet: 0 when it has read all of it. Otherwise
+/// the kernel's count, which includes its own bookkeeping and falls whenever a message has been read.
+pub fn unread(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: the call writes one int, which is ours and outlives it. TIOCOUTQ is SIOCOUTQ under its older name.
+    match unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) } {
+        0 => Ok(usize::try_from(count).unwrap_or(0)),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
@@ -167,6 +178,22 @@ mod tests {
         }
         drop(here);
         assert_eq!(kind(&there), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn what_was_not_read_is_known_and_nothing_is_left_of_what_was() {
+        let (mut here, mut there) = pair();
+        let left = |here: &UnixStream| unread(here.as_fd()).unwrap();
+        assert_eq!(left(&here), 0);
+        here.write_all(b"one").unwrap();
+        let one = left(&here);
+        send(here.as_fd(), 0, File::open("/dev/null").unwrap().as_fd()).unwrap();
+        let both = left(&here);
+        assert!(0 < one && one < both);
+        there.read_exact(&mut [0; 3]).unwrap();
+        assert!((1..both).contains(&left(&here)));
+        receive(there.as_fd()).unwrap();
+        assert_eq!(left(&here), 0);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{pidfd::PidFd, spawn};
+use super::{cgroup, pidfd::PidFd, spawn};
 
 /// Says whether a value of the mark is to be believed.
 pub type Spares = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
@@ -79,7 +79,7 @@ impl Ties {
             seen.extend(members.iter().copied());
             // The two ways that no fork escapes come first; both are quiet where they cannot be had.
             if let Some(folder) = &self.cgroup {
-                fs::write(folder.join("cgroup.kill"), "1").ok();
+                cgroup::kill(folder);
             }
             if let Some(uid) = self.user.filter(|&uid| is_games_own(uid))
                 && !self.shares_its_user(uid)

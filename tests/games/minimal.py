@@ -89,22 +89,32 @@ def facts():
     log(f"fds {fds}")
     log(f"cwd {os.getcwd()} home {os.environ['HOME']}")
     log(f"env {sorted(set(os.environ) - {'LC_CTYPE'})}")
+    with open("/proc/self/cgroup") as file:
+        log(f"cgroup {next(line for line in file if line.startswith('0::')).strip()}")
 
 
 def grandchild():
-    if os.fork() == 0:
+    here, there = os.pipe()
+    child = os.fork()
+    if child == 0:
         os.setsid()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if os.fork() == 0:
-            while True:
-                time.sleep(1000)
+        grandchild = os.fork()
+        if grandchild != 0:
+            os.write(there, str(grandchild).encode())
         while True:
             time.sleep(1000)
+    log(f"left {child} {os.read(here, 20).decode()}")
 
 
 def flood():
     while True:
         link.sendall((integer(0) + text("x")) * 100)
+
+
+def harangue():
+    for _ in range(150):
+        report()
 
 
 def hang():
@@ -114,6 +124,25 @@ def hang():
 
 def stubborn():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def drowsy():
+    """Reads one message each 50 ms, for 4 seconds."""
+    for _ in range(80):
+        time.sleep(0.05)
+        read_int()
+    log("awake")
+
+
+def testament():
+    """Reports as it is told to end, and no sooner."""
+    def last_words(*_):
+        for _ in range(40):
+            report()
+        os._exit(0)
+
+    signal.signal(signal.SIGINT, last_words)
+    log("written")
 
 
 def noisy():
@@ -131,11 +160,14 @@ BEHAVIOURS = {
     "signal": lambda: os.kill(os.getpid(), signal.SIGSEGV),
     "hang": hang,
     "flood": flood,
+    "harangue": harangue,
     "unknown": lambda: link.sendall(integer(99)),
     "huge": lambda: link.sendall(integer(0) + integer(0x7FFFFFFF)),
     "hangup": link.close,
     "fork": grandchild,
     "stubborn": stubborn,
+    "drowsy": drowsy,
+    "testament": testament,
     "noisy": noisy,
     "report": report,
     "save": save,
@@ -154,7 +186,7 @@ def greet(name, fd):
         person.sendall(f"{name}, blocking {blocking}: ".encode() + line)
 
 
-def main():
+def launched():
     if os.environ.get("GGZMODE") != "true":
         sys.exit("not started by a lobby")
     if read_int() != 0:
@@ -164,7 +196,13 @@ def main():
     for _ in range(seats):
         if read_int() in (BOT, RESERVED):
             read_text()
+    return game, savegame, seats
+
+
+def main():
+    game, savegame, seats = launched()
     log(f"launched {game} with {seats} seats, saved game '{savegame}'")
+    log(f"pid {os.getpid()}")
     for behaviour in sys.argv[1:]:
         BEHAVIOURS[behaviour]()
     while True:
@@ -187,4 +225,5 @@ def main():
             sys.exit(f"no message {opcode}")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@
 mod common;
 mod definitions;
 mod doors;
+mod foreign;
 mod logins;
 mod matches;
 mod order;

@@ -74,3 +74,52 @@ async fn a_game_that_the_daemon_was_killed_under_goes_on_with_its_seats_kept() {
         "{stats}"
     );
 }
+
+#[tokio::test]
+async fn games_of_different_evenings_go_on_though_their_tables_had_one_number() {
+    let mut house = House::open().await;
+    for name in ["bea", "carl", "dora", "emil"] {
+        account(&house, name, "player");
+    }
+    let (room, game) = place(&house, "Chess", "Chess");
+    let begin = |house: &House, one: &str, other: &str, number: u32| {
+        let mut one = Client::member_in(house, one, room);
+        let mut other = Client::member_in(house, other, room);
+        let (mut hers, table) = one.launch(house, game, &OPEN);
+        assert_eq!(table, number);
+        let mut his = other.join(house, table);
+        hers.until(|state| state["turn"] == 0);
+        hers.play("e2e4");
+        his.until(|state| state["turn"] == 1);
+    };
+    // A first table that comes to nothing: the match is at the second.
+    let mut bea = Client::member_in(&house, "bea", room);
+    let _hers = bea.launch(&house, game, &OPEN);
+    assert_eq!(bea.ask("<LEAVE/>"), "ok");
+    bea.leave_house();
+    begin(&house, "bea", "carl", 2);
+    account(&house, "later", "player"); // what was saved before is kept by then
+    house.kill();
+    house.start();
+    // It goes on as the first, and the next is the second again.
+    tables(&house, room, &["bea", "carl"]);
+    begin(&house, "dora", "emil", 2);
+    account(&house, "latest", "player");
+    house.kill();
+    house.start();
+    tables(&house, room, &["bea", "carl", "dora", "emil"]);
+}
+
+/// Waits until seats are kept for these at the tables of a room.
+fn tables(house: &House, room: u32, names: &[&str]) {
+    let mut guest = Client::guest_in(house, "guest", room);
+    loop {
+        let tables = guest.result("<LIST TYPE='table'/>");
+        let kept = |name: &&str| tables.contains(&format!("TYPE='reserved'>{name}</SEAT>"));
+        if names.iter().all(kept) {
+            break;
+        }
+        guest.until("<UPDATE TYPE='table' ACTION='add'");
+    }
+    guest.leave_house();
+}

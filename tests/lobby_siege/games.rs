@@ -190,3 +190,38 @@ async fn a_game_that_breaks_the_rules_ends_its_own_table_alone() {
         assert!(log.contains(why), "`{why}` is not in the log:\n{log}");
     }
 }
+
+#[tokio::test]
+async fn a_crowd_of_onlookers_leaves_room_for_the_players_of_a_match() {
+    let house = House::open().await;
+    let (room, game) = place(&house, "Tic-Tac-Toe", "Tic-Tac-Toe");
+    let mut alice = Client::guest_in(&house, "alice", room);
+    let mut bob = Client::guest_in(&house, "bob", room);
+    let (mut hers, table) = alice.launch(&house, game, &OPEN);
+    let mut his = bob.join(&house, table);
+    hers.until(|state| state["turn"] == 0);
+    his.until(|state| state["turn"] == 0);
+    // As many as the game may have processes and threads.
+    let mut crowd: Vec<_> = (0..64)
+        .map(|n| {
+            let mut onlooker = Client::guest_in(&house, &format!("eve{n}"), room);
+            let channel = onlooker.channel(&house);
+            let watch = format!("<JOIN TABLE='{table}' SPECTATOR='true'/>");
+            let code = onlooker.ask(&watch);
+            assert_eq!(code, if n < 32 { "ok" } else { "table full" });
+            (onlooker, channel)
+        })
+        .collect();
+    for (_, channel) in &mut crowd[..32] {
+        channel.until(|state| state["status"] == "playing");
+    }
+    // Who is refused is not listed.
+    let tables = alice.result("<LIST TYPE='table'/>");
+    assert_eq!(tables.matches("<SPECTATOR ").count(), 32, "{tables}");
+    // And a player who was away is back at once.
+    assert_eq!(bob.ask("<LEAVE/>"), "ok");
+    let mut his = bob.join(&house, table);
+    assert_eq!(his.until(|state| state["turn"] == 0)["you"], 1);
+    hers.play("a1");
+    his.until(|state| state["last"] == "a1");
+}

@@ -35,8 +35,8 @@ use crate::lobby::{
 
 /// How long somebody may be away before their match can be claimed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
-/// People who may watch.
-pub(crate) const SPECTATORS: usize = 64;
+/// People who may watch: as many as the lobby lets in. With the seats their threads stay far below what a game may have.
+pub(crate) const SPECTATORS: usize = 32;
 
 /// A player's connection; never used again.
 pub(crate) type Link = u64;

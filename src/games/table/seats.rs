@@ -130,6 +130,8 @@ impl<R: Rules> Table<R> {
             self.effects
                 .push(Effect::Tell(link, Told::Complaint(complaint)));
             self.effects.push(Effect::Close(link));
+            // The lobby has them at the table, and would list them for ever.
+            self.effects.push(Effect::Boot(name));
             return;
         }
         self.spectators.insert(number, (name, link));

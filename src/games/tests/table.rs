@@ -434,6 +434,11 @@ fn the_gallery_has_an_end() {
         let who = Some((format!("s{number}"), 100 + Link::from(number)));
         scene.apply(Input::Spectator { number, who });
     }
+    // The lobby is to send away whom it has let in.
+    let refused = format!("s{SPECTATORS}");
+    assert!(
+        matches!(&scene.effects[..], [Effect::Tell(..), Effect::Close(_), Effect::Boot(name)] if *name == refused)
+    );
     let last = 100 + SPECTATORS as Link;
     assert!(scene.complaint(last).unwrap().contains("watching already"));
     assert_eq!(scene.state().spectators.len(), SPECTATORS);

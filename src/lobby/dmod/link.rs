@@ -18,6 +18,8 @@ use tokio::{
 };
 
 use super::{
+    bucket::Bucket,
+    framer::cut,
     process::Process,
     stage::{End, Event, Patience, Start, Wish},
     wire::{DecodeError, Framer, FromGame, GameState, ToGame},
@@ -27,6 +29,9 @@ use crate::sandbox::passing;
 /// Messages that a game may send at once, and per second.
 const BURST: f64 = 200.0;
 const RATE: f64 = 100.0;
+/// Of these, how many may be more than a line for the log: they are work for the box, are told to a room or written down.
+const WEIGHTY: f64 = 100.0;
+const WEIGHTY_RATE: f64 = 4.0;
 /// Lines of its output that are logged at once, and per second; bytes of each.
 const LINES: f64 = 50.0;
 const LINE_RATE: f64 = 10.0;
@@ -34,6 +39,8 @@ const LINE: usize = 500;
 /// Bytes of output that are read at once, and how long is waited after that: who prints more, waits.
 const OUTPUT: usize = 16 << 10;
 const PAUSE: Duration = Duration::from_millis(10);
+/// So often within its patience it is looked whether a game reads.
+const LOOKS: u32 = 4;
 /// Read at once.
 const CHUNK: usize = 4096;
 
@@ -110,15 +117,13 @@ pub(super) async fn run<K: Clone>(
                 cause
             }
             () = process.ended() => Cause::Ended,
-            cause = speak(&socket, &mut queue, patience.reading) => cause,
+            cause = speak(&socket, &mut queue, patience.reading, &state) => cause,
             cause = wish(&mut wished) => cause,
             cause = late => cause,
         };
         match cause {
             Cause::Ended => {
-                // Only what is there already: something that it forked may hold its end open.
-                nix::sys::socket::shutdown(socket.as_raw_fd(), nix::sys::socket::Shutdown::Read)
-                    .ok();
+                hear_no_more(&socket);
                 tokio::select! {
                     cause = &mut ear => match cause {
                         Cause::Nonsense(_) | Cause::Flooded => cause,
@@ -132,13 +137,18 @@ pub(super) async fn run<K: Clone>(
                 .map_or(Cause::Eof, |()| Cause::Ended),
             Cause::Killed => {
                 process.interrupt();
-                let mut patience = pin!(sleep(patience.ending));
+                let mut over = pin!(sleep(patience.ending));
                 loop {
                     tokio::select! {
                         () = process.ended() => break,
-                        () = &mut patience => break,
+                        () = &mut over => break,
                         _ = &mut ear, if !heard => heard = true,
                     }
+                }
+                if !heard {
+                    // Its last words may be a report.
+                    hear_no_more(&socket);
+                    timeout(patience.ending, &mut ear).await.ok();
                 }
                 Cause::Killed
             }
@@ -153,14 +163,19 @@ pub(super) async fn run<K: Clone>(
     match (cause, how) {
         (Cause::Nonsense(error), _) => End::Nonsense(error),
         (Cause::Flooded, _) => End::Flooded,
-        (Cause::Deaf, _) => End::Deaf,
         (Cause::NotReady, _) => End::NotReady,
         (Cause::Done, _) => End::Done,
         _ if done => End::Done,
+        (Cause::Deaf, _) => End::Deaf,
         (Cause::Killed, _) => End::Killed,
         (Cause::Ended, Some(how)) => End::Crashed(how),
         (Cause::Ended | Cause::Eof, _) => End::HungUp,
     }
+}
+
+/// Only what is there already is read: something that the game forked may hold its end open.
+fn hear_no_more(socket: &UnixStream) {
+    nix::sys::socket::shutdown(socket.as_raw_fd(), nix::sys::socket::Shutdown::Read).ok();
 }
 
 /// What the lobby wants, once it is not that the game goes on.
@@ -180,7 +195,9 @@ async fn listen<K: Clone>(
     key: &K,
     events: &mpsc::Sender<(K, Event)>,
 ) -> Cause {
-    let (mut framer, mut bucket) = (Framer::<FromGame>::default(), Bucket::new(BURST, RATE));
+    let mut framer = Framer::<FromGame>::default();
+    let mut bucket = Bucket::new(BURST, RATE);
+    let mut weighty = Bucket::new(WEIGHTY, WEIGHTY_RATE);
     let mut buffer = [0; CHUNK];
     loop {
         if socket.readable().await.is_err() {
@@ -198,7 +215,9 @@ async fn listen<K: Clone>(
                 Ok(None) => break,
                 Err(error) => return Cause::Nonsense(error),
             };
-            if !bucket.take(Instant::now()) {
+            let now = Instant::now();
+            let is_weighty = !matches!(said, FromGame::Log(_));
+            if !bucket.take(now) || is_weighty && !weighty.take(now) {
                 return Cause::Flooded;
             }
             match &said {
@@ -210,7 +229,7 @@ async fn listen<K: Clone>(
                         return Cause::Deaf;
                     }
                 }
-                FromGame::Log(text) => tracing::debug!(game, "{text}"),
+                FromGame::Log(text) => tracing::debug!(game, "{}", cut(text, LINE).escape_debug()),
                 _ => {}
             }
             if events.send((key.clone(), Event::Said(said))).await.is_err() {
@@ -232,9 +251,28 @@ async fn speak(
     socket: &UnixStream,
     queue: &mut mpsc::Receiver<Order>,
     patience: Duration,
+    state: &watch::Sender<Option<GameState>>,
 ) -> Cause {
     let mut bytes = Vec::new();
-    while let Some((message, passed)) = queue.recv().await {
+    let mut unread = Unread::new(patience);
+    loop {
+        let next = tokio::select! {
+            order = queue.recv() => match order {
+                Some(order) => Some(order),
+                None => return future::pending().await, // nobody has anything to tell it any more
+            },
+            () = unread.due() => None,
+        };
+        // Before more is sent: only so it is seen that it reads.
+        let deaf = unread.look(socket, Instant::now());
+        if deaf && state.borrow().is_some() {
+            return Cause::Deaf;
+        } else if deaf {
+            unread.since = Instant::now(); // it is still starting, which has a patience of its own
+        }
+        let Some((message, passed)) = next else {
+            continue;
+        };
         bytes.clear();
         message.encode(&mut bytes);
         let mut rest = &bytes[..];
@@ -258,8 +296,53 @@ async fn speak(
                 None => return Cause::Deaf,
             }
         }
+        unread.wrote(socket, Instant::now());
     }
-    future::pending().await
+}
+
+/// What a game was sent and has not read, as the kernel counts it. A socket's buffer holds many messages, so that a game
+/// which hangs would not be noticed by a full one for a whole evening.
+struct Unread {
+    patience: Duration,
+    left: usize,
+    /// Since when it has read none of that.
+    since: Instant,
+}
+
+impl Unread {
+    fn new(patience: Duration) -> Self {
+        Self {
+            patience,
+            left: 0,
+            since: Instant::now(),
+        }
+    }
+
+    /// When to look again; never, while it has read all.
+    async fn due(&self) {
+        match self.left {
+            0 => future::pending().await,
+            _ => sleep(self.patience / LOOKS).await,
+        }
+    }
+
+    /// True: it has read nothing for too long.
+    fn look(&mut self, socket: &UnixStream, now: Instant) -> bool {
+        let left = passing::unread(socket.as_fd()).unwrap_or(0);
+        if left < self.left {
+            self.since = now;
+        }
+        self.left = left;
+        left > 0 && now.saturating_duration_since(self.since) >= self.patience
+    }
+
+    /// Something was sent.
+    fn wrote(&mut self, socket: &UnixStream, now: Instant) {
+        if self.left == 0 {
+            self.since = now;
+        }
+        self.left = passing::unread(socket.as_fd()).unwrap_or(0);
+    }
 }
 
 /// What became of a write; none: there was no room for it in time.
@@ -305,35 +388,5 @@ async fn overhear(game: String, pipe: OwnedFd) {
         if count == OUTPUT {
             sleep(PAUSE).await;
         }
-    }
-}
-
-/// How much may come, and how fast.
-struct Bucket {
-    left: f64,
-    at: Option<Instant>,
-    most: f64,
-    rate: f64,
-}
-
-impl Bucket {
-    fn new(most: f64, rate: f64) -> Self {
-        Self {
-            left: most,
-            at: None,
-            most,
-            rate,
-        }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let since = self.at.map_or(Duration::ZERO, |at| now - at);
-        self.at = Some(now);
-        self.left = self.most.min(self.left + since.as_secs_f64() * self.rate);
-        let some = self.left >= 1.0;
-        if some {
-            self.left -= 1.0;
-        }
-        some
     }
 }

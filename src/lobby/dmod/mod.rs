@@ -10,6 +10,7 @@
 //!    └──── tell ────► link ───────┘        what it is told, and people's connections on bytes of their own
 //! ```
 
+mod bucket;
 mod framer;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! As root every table runs as a user of its own and in its game type's group, so that a later table can take up what
-//! an earlier one saved, and no other game can. Otherwise all run as this program's user.
+//! an earlier one saved, and no other game can. Otherwise all run as this program's user, and bear a mark by which what
+//! they fork is found. Where this program may make cgroups, each table is in one of its own.
 
 use std::{
     fs, io,
@@ -34,9 +35,10 @@ use super::stage::Start;
 use crate::{
     lobby::definition::TableGame,
     sandbox::{
+        cgroup::{self, Hierarchy},
         pidfd::PidFd,
         process::Ended,
-        spawn::{self, Launch},
+        spawn::{self, Launch, SpawnError, Step},
         tree::Ties,
     },
 };
@@ -48,8 +50,16 @@ const FILES: u64 = 256;
 const FILE: u64 = 256 << 20;
 /// Address space of one process.
 const MEMORY: u64 = 1 << 30;
-/// Processes and threads of one table, where it has a user of its own.
-const PROCESSES: u64 = 64;
+/// Processes and threads of one table, where it has a user or a cgroup of its own.
+const PROCESSES: u32 = 64;
+/// What the cgroup of a table limits, where it can: all of its processes together, and to one processor.
+const LIMITS: cgroup::Limits = cgroup::Limits {
+    memory: Some(MEMORY),
+    cpu_percent: Some(100),
+    pids: Some(PROCESSES),
+};
+/// In the environment of games that have no user of their own.
+const MARK: &str = "LONGHOUSE_TABLE";
 /// One look at what is left of a game.
 const KILLING: Duration = Duration::from_secs(10);
 
@@ -62,6 +72,12 @@ pub(super) struct Recipe {
     pub(super) folder: String,
     /// Its user, and the pool of groups.
     pub(super) user: Option<(u32, RangeInclusive<u32>)>,
+    /// Its place, which no other running table has.
+    pub(super) place: usize,
+    /// What no other table is ever marked with.
+    pub(super) mark: String,
+    /// Where cgroups can be made.
+    pub(super) cgroups: Option<Hierarchy>,
     /// Its end of the link.
     pub(super) channel: OwnedFd,
 }
@@ -70,7 +86,8 @@ pub(super) struct Recipe {
 pub(super) struct Process {
     pid: u32,
     fd: PidFd,
-    uid: Option<u32>,
+    /// What all that it forks is known by.
+    ties: Ties,
     /// What it prints, and what it complains of.
     pub(super) outputs: Option<[OwnedFd; 2]>,
 }
@@ -127,26 +144,63 @@ fn start(recipe: &Recipe) -> Result<Process, Start> {
         (libc::RLIMIT_FSIZE, FILE),
         (libc::RLIMIT_AS, MEMORY),
     ];
-    if uid.is_some() {
-        rlimits.push((libc::RLIMIT_NPROC, PROCESSES));
+    let mut ties = Ties {
+        user: uid,
+        cgroup: folder_of(recipe),
+        ..Ties::default()
+    };
+    match uid {
+        Some(_) => rlimits.push((libc::RLIMIT_NPROC, PROCESSES.into())),
+        None => {
+            ties.mark = Some(format!("{MARK}={}", recipe.mark));
+            env.push((MARK.into(), recipe.mark.clone()));
+        }
     }
-    let child = spawn::spawn(&Launch {
+    let launch = Launch {
         argv: &recipe.argv,
         env: &env,
         cwd: &path,
         user: uid.zip(group),
-        cgroup: None,
+        cgroup: ties.cgroup.as_deref(),
         rlimits: &rlimits,
         channel: Some(recipe.channel.as_fd()),
         umask: 0o007,
-    })?;
+    };
+    let child = match spawn::spawn(&launch) {
+        Err(SpawnError::Step {
+            step: Step::Cgroup,
+            source,
+            ..
+        }) => {
+            tracing::warn!(%source, "a table runs without a cgroup");
+            spawn::spawn(&Launch {
+                cgroup: None,
+                ..launch
+            })?
+        }
+        spawned => spawned?,
+    };
     let fd = PidFd::open(child.pid).map_err(Start::System)?;
     Ok(Process {
         pid: child.pid,
         fd,
-        uid,
+        ties,
         outputs: Some([child.stdout, child.stderr]),
     })
+}
+
+/// Its cgroup, empty; none where there is none to be had.
+fn folder_of(recipe: &Recipe) -> Option<PathBuf> {
+    let name = format!("table-{}", recipe.place);
+    let placed = recipe
+        .cgroups
+        .as_ref()?
+        .place(&recipe.tables, name, &LIMITS)
+        .inspect_err(|error| tracing::warn!(%error, "a table runs without a cgroup"));
+    let folder = placed.ok()?.path;
+    // What a daemon that was killed may have left behind.
+    cgroup::kill(&folder);
+    Some(folder)
 }
 
 /// Makes the data folder where it is absent. Its group, where there is a pool to choose one from.
@@ -236,24 +290,21 @@ impl Process {
         self.fd.signal(libc::SIGINT).ok();
     }
 
-    /// Kills it, all of its group, and all of its user. How the main process ended, once none of them is left.
+    /// Kills it, all of its group, and all that is tied to it. How the main process ended, once none of them is left.
     pub(super) async fn bury(mut self) -> Option<Ended> {
         self.kill();
         self.ended().await;
         let how = self.fd.reap();
         self.pid = 0;
-        if let Some(uid) = self.uid {
-            let rest = Ties {
-                user: Some(uid),
-                ..Ties::default()
-            };
-            loop {
-                let rest = rest.clone();
-                match tokio::task::spawn_blocking(move || rest.kill(KILLING)).await {
-                    Ok(Ok(_)) | Err(_) => break,
-                    Ok(Err(error)) => tracing::error!(uid, %error, "a game does not go"),
-                }
+        loop {
+            let rest = self.ties.clone();
+            match tokio::task::spawn_blocking(move || rest.kill(KILLING)).await {
+                Ok(Ok(_)) | Err(_) => break,
+                Ok(Err(error)) => tracing::error!(%error, "a game does not go"),
             }
+        }
+        if let Some(folder) = &self.ties.cgroup {
+            cgroup::remove(folder).ok(); // the next table in this place uses it
         }
         how.inspect_err(|error| tracing::error!(%error, "a game's end is unknown"))
             .ok()

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     lobby::definition::TableGame,
-    sandbox::{process::Ended, spawn::SpawnError},
+    sandbox::{cgroup::Hierarchy, process::Ended, spawn::SpawnError},
 };
 
 /// Messages that may wait for a game to read them.
@@ -150,6 +150,9 @@ pub struct Stage(Arc<Inner>);
 struct Inner {
     settings: Settings,
     root: bool,
+    cgroups: Option<Hierarchy>,
+    /// What no other stage marks its games with.
+    mark: String,
     spawner: Spawner,
     /// Held for a moment by whoever takes or leaves a place; drops cannot wait for an owner's answer.
     places: Mutex<Places>,
@@ -157,8 +160,9 @@ struct Inner {
 
 #[derive(Default)]
 struct Places {
-    count: usize,
-    users: BTreeSet<u32>,
+    taken: BTreeSet<usize>,
+    /// Tables so far.
+    launched: u64,
 }
 
 impl fmt::Debug for Stage {
@@ -176,6 +180,8 @@ impl Stage {
         Ok(Self(Arc::new(Inner {
             settings,
             root: nix::unistd::geteuid().is_root(),
+            cgroups: Hierarchy::find().ok(),
+            mark: crate::lobby::secret(),
             spawner: Spawner::new()?,
             places: Mutex::default(),
         })))
@@ -183,7 +189,7 @@ impl Stage {
 
     /// Tables that run, and those whose remains are being cleared away.
     pub fn tables(&self) -> usize {
-        self.0.places().count
+        self.0.places().taken.len()
     }
 
     /// Starts a table of `game`, with `args` behind its own arguments, and tells it `first`. Never waits and never
@@ -239,6 +245,9 @@ impl Stage {
             tables: settings.state.join("tables"),
             folder: folder_name(&game.title.text),
             user: place.user.map(|uid| (uid, settings.uids.clone())),
+            place: place.number,
+            mark: format!("{}-{}", self.0.mark, place.serial),
+            cgroups: self.0.cgroups.clone(),
             channel: theirs.into(),
         };
         Ok((place, self.0.spawner.spawn(recipe).await?, ours))
@@ -255,27 +264,34 @@ impl Inner {
 /// One of the tables that there may be, and its user.
 struct Place {
     stage: Arc<Inner>,
+    number: usize,
+    serial: u64,
     user: Option<u32>,
 }
 
 impl Place {
     fn take(stage: &Arc<Inner>) -> Result<Self, Start> {
         let mut places = stage.places();
-        if places.count >= stage.settings.most {
-            return Err(Start::Full(stage.settings.most));
-        }
+        let mut all = 0..stage.settings.most;
+        let free = all.find(|number| !places.taken.contains(number));
+        let number = free.ok_or(Start::Full(stage.settings.most))?;
         let user = match stage.root {
             false => None,
-            true => {
-                let mut all = stage.settings.uids.clone();
-                let free = all.find(|uid| !places.users.contains(uid));
-                Some(free.ok_or(Start::NoUser)?)
-            }
+            true => Some(
+                stage
+                    .settings
+                    .uids
+                    .clone()
+                    .nth(number)
+                    .ok_or(Start::NoUser)?,
+            ),
         };
-        places.count += 1;
-        places.users.extend(user);
+        places.taken.insert(number);
+        places.launched += 1;
         Ok(Self {
             stage: stage.clone(),
+            number,
+            serial: places.launched,
             user,
         })
     }
@@ -283,11 +299,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut places = self.stage.places();
-        places.count -= 1;
-        if let Some(user) = self.user {
-            places.users.remove(&user);
-        }
+        self.stage.places().taken.remove(&self.number);
     }
 }
 

@@ -208,8 +208,9 @@ impl Hall {
         self.effects.push(Effect::Saved(Saved { room, ..saved }));
     }
 
-    /// A game's process has ended, and not because we wanted it to.
+    /// A game's process has ended, whether we wanted it to or not: there is room for another.
     pub(in crate::lobby) fn ended(&mut self, key: TableKey, failed: bool) {
+        self.running.remove(&key);
         self.clear_table(
             key,
             match failed {

@@ -1,6 +1,9 @@
 //! How tables begin: what may be launched, and what follows when its game speaks.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{At, Chair, Effect, Hall, RoomState, SessionId, Table, TableKey, Who};
 use crate::lobby::{
@@ -19,6 +22,28 @@ use crate::lobby::{
 pub(super) const DESCRIPTION: usize = 512;
 /// Bytes of a name that a seat is kept for.
 const NAME: usize = 64;
+/// Tables that one session may launch at once, and how long it is until it may launch one more: each is a process.
+pub(super) const LAUNCHES: u32 = 10;
+pub(super) const EACH: Duration = Duration::from_secs(5);
+
+/// How many tables a session has launched lately.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Launches {
+    /// When it may launch as many as at the start again; none: it has launched none.
+    full: Option<Instant>,
+}
+
+impl Launches {
+    /// One more. False: that is too many.
+    fn step(&mut self, now: Instant) -> bool {
+        let next = self.full.map_or(now, |full| full.max(now)) + EACH;
+        let may = next <= now + EACH * LAUNCHES;
+        if may {
+            self.full = Some(next);
+        }
+        may
+    }
+}
 
 impl Hall {
     pub(super) fn launch(
@@ -27,9 +52,13 @@ impl Hall {
         game: GameId,
         description: String,
         seats: &[Option<Seat>],
+        now: Instant,
     ) {
         match self.may_launch(by, game, &description, seats) {
             Err(code) => self.answer(by, Action::Launch, code),
+            Ok(_) if !self.person_mut(by).launches.step(now) => {
+                self.answer(by, Action::Launch, Code::LaunchFail);
+            }
             Ok((room, chairs)) => {
                 let owner = self.person(by).who.clone();
                 let key = self.set_up(room, Some(owner), description, chairs, String::new());
@@ -116,7 +145,7 @@ impl Hall {
     fn has_room_for_a_table(&self, room: RoomId) -> Result<(), Code> {
         let room = self.room_of(room).ok_or(Code::BadOptions)?;
         let fits = room.tables.len() < room.definition.max_tables as usize
-            && self.tables.len() < self.limits.tables;
+            && self.running.len() < self.limits.tables;
         if fits { Ok(()) } else { Err(Code::RoomFull) }
     }
 
@@ -214,6 +243,7 @@ impl Hall {
                 savegame: Some(savegame).filter(|file| !file.is_empty()),
             },
         );
+        self.running.insert(key);
         self.effects.push(Effect::Launch {
             key,
             table: place,

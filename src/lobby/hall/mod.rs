@@ -38,7 +38,10 @@ use std::{
 
 pub(super) use self::chat::{BOX, LENGTH};
 pub(super) use self::effect::{Effect, Report, Saved};
-use self::table::{Chair, Table};
+use self::{
+    launch::Launches,
+    table::{Chair, Table},
+};
 use super::{
     definition::{RoomDefinition, TableGame},
     dmod::wire::ToGame,
@@ -116,7 +119,7 @@ pub(super) struct World<'a> {
 /// What the hall grants.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// Tables at once.
+    /// Tables at once, those included whose game has not gone yet.
     pub(super) tables: usize,
 }
 
@@ -139,6 +142,8 @@ struct Person {
     at: At,
     lag: u8,
     channel: Option<ChannelKey>,
+    /// How many tables they have launched lately.
+    launches: Launches,
     /// In the game of their room.
     stats: Stats,
 }
@@ -199,6 +204,8 @@ pub(super) struct Hall {
     /// By lower-case name.
     gagged: HashSet<String>,
     tables: BTreeMap<TableKey, Table>,
+    /// Tables whose game may still run: those that stand, and those that are being ended.
+    running: HashSet<TableKey>,
     next_table: u64,
     effects: Vec<Effect>,
 }
@@ -213,6 +220,7 @@ impl Hall {
             names: HashMap::new(),
             gagged: HashSet::new(),
             tables: BTreeMap::new(),
+            running: HashSet::new(),
             next_table: 1,
             effects: Vec::new(),
         }
@@ -237,7 +245,7 @@ impl Hall {
                 game,
                 description,
                 seats,
-            } => self.launch(by, game, description, &seats),
+            } => self.launch(by, game, description, &seats, world.now),
             Request::Join {
                 table,
                 spectator,

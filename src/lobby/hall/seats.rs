@@ -54,6 +54,9 @@ impl Hall {
             (Reseat::Move, Place::Seat(_)) => Place::Seat(table.choose_free(&who, asked)?),
             (Reseat::Stand, Place::Seat(_)) if held => return Err(Code::LeaveForbidden),
             (Reseat::Stand, Place::Seat(_)) if game.spectators => {
+                if !table.can_be_watched() {
+                    return Err(Code::TableFull);
+                }
                 Place::Spectator(table.place_to_watch())
             }
             (Reseat::Stand, Place::Seat(_)) => return Err(Code::NoPermission),

@@ -13,6 +13,8 @@ use crate::lobby::{
 
 /// So many are remembered to have played at a table.
 const MET: usize = 128;
+/// People who may watch a table. Its game has a connection for each, and must have room for its players'.
+pub(super) const SPECTATORS: usize = 32;
 
 /// What a seat is, and whose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +172,11 @@ impl Table {
     fn first(&self, fits: impl Fn(&Chair) -> bool) -> Option<u32> {
         let found = self.chairs.iter().position(fits)?;
         Some(found as u32)
+    }
+
+    /// Whether one more may watch.
+    pub(super) fn can_be_watched(&self) -> bool {
+        self.spectators.iter().flatten().count() < SPECTATORS
     }
 
     /// The first number that no spectator has.

@@ -96,6 +96,9 @@ impl Hall {
         if !self.table(key).game.spectators {
             return Err(Code::NoPermission);
         }
+        if !self.table(key).can_be_watched() {
+            return Err(Code::TableFull);
+        }
         let name = self.person(by).who.name.clone();
         let channel = self.person_mut(by).channel.take();
         let channel = channel.ok_or(Code::SeatAssignFail)?;

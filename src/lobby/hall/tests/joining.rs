@@ -1,6 +1,7 @@
 //! Joining and watching.
 
 use super::*;
+use crate::lobby::hall::table::SPECTATORS;
 
 #[test]
 fn a_join_is_answered_before_what_follows_from_it() {
@@ -137,4 +138,27 @@ fn a_game_without_spectators_lets_nobody_watch() {
         scene.says(people[0], reseat(Reseat::Stand, None)),
         ["ann: reseat NoPermission"]
     );
+}
+
+#[test]
+fn so_many_watch_and_no_more_and_none_of_them_takes_a_players_place() {
+    let mut scene = Scene::new();
+    let (ann, ben) = (scene.member("ann"), scene.member("ben"));
+    let key = scene.match_of(ann, ben);
+    Arc::make_mut(&mut scene.hall.rooms[1].definition).max_players = 100;
+    for number in 0..SPECTATORS {
+        let watcher = scene.member(&format!("watcher{number:02}"));
+        assert!(
+            scene.watches(watcher, key)[0].ends_with("join Ok"),
+            "{number}"
+        );
+    }
+    let late = scene.member("late");
+    assert_eq!(scene.watches(late, key)[0], "late: join TableFull");
+    // Nor may a player join them, by standing up.
+    let stand = reseat(Reseat::Stand, None);
+    assert_eq!(scene.says(ann, stand), ["ann: reseat TableFull"]);
+    scene.gone(ben);
+    let ben = scene.member("ben");
+    assert!(scene.joins(ben, key)[0].ends_with("join Ok"));
 }

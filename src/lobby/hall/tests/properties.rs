@@ -34,6 +34,8 @@ struct Stage {
     spent: HashSet<ChannelKey>,
     /// Games that were started, have not ended, and were not told to.
     running: BTreeSet<TableKey>,
+    /// Those that were told to, and have not ended yet.
+    ending: BTreeSet<TableKey>,
     started: HashSet<TableKey>,
 }
 
@@ -46,6 +48,7 @@ impl Stage {
             channels: BTreeSet::new(),
             spent: HashSet::new(),
             running: BTreeSet::new(),
+            ending: BTreeSet::new(),
             started: HashSet::new(),
         };
         for who in 0..CAST.len() {
@@ -141,6 +144,9 @@ impl Stage {
             Operation::Wait(seconds) => {
                 self.scene.now += Duration::from_secs(seconds);
                 hall.expire(self.scene.now);
+                for key in std::mem::take(&mut self.ending) {
+                    hall.ended(key, false);
+                }
             }
             Operation::Count => hall.count(),
             Operation::Come(_) => {}
@@ -186,7 +192,10 @@ impl Stage {
                         assert!(self.spent.insert(channel), "handed over twice");
                     }
                 }
-                Effect::End(key) => assert!(self.running.remove(&key), "ended twice"),
+                Effect::End(key) => {
+                    assert!(self.running.remove(&key), "ended twice");
+                    self.ending.insert(key);
+                }
                 Effect::Close(channel) => assert!(self.spent.insert(channel), "spent twice"),
                 Effect::Report(report) => {
                     let names = report
@@ -234,6 +243,9 @@ impl Stage {
             standing, self.running,
             "every table has its game, and every game its table"
         );
+        let processes: HashSet<TableKey> = self.running.union(&self.ending).copied().collect();
+        assert_eq!(hall.running, processes);
+        assert!(processes.len() <= hall.limits.tables);
         for (id, client) in &self.clients {
             let seated = hall.people[id].table().map(|(key, _)| hall.tables[&key].id);
             assert_eq!(client.table, seated, "{} knows where they are", client.name);

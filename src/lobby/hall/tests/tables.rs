@@ -1,6 +1,7 @@
 //! Launching.
 
 use super::*;
+use crate::lobby::hall::launch::{EACH, LAUNCHES};
 
 #[test]
 fn the_table_is_announced_before_its_launcher_is_told_and_sits_down() {
@@ -183,4 +184,54 @@ fn a_table_by_the_api_is_announced_and_waits_for_people() {
     assert_eq!(refused(RoomId(9), &seats), Err(Code::BadOptions));
     assert_eq!(refused(ENTRY, &seats), Err(Code::NotInRoom));
     assert_eq!(refused(DUELS, &seats[1..]), Err(Code::BadOptions));
+}
+
+#[test]
+fn one_session_launches_no_more_tables_than_it_may_and_later_it_may_again() {
+    let mut scene = Scene::new();
+    let ann = scene.member("ann");
+    let launch_and_leave = |scene: &mut Scene| {
+        let key = scene.table(ann);
+        assert!(
+            scene
+                .says(ann, leave(false))
+                .contains(&format!("end {}", key.0))
+        );
+        scene.does(|hall, _| hall.ended(key, false));
+    };
+    for _ in 0..LAUNCHES {
+        launch_and_leave(&mut scene);
+    }
+    scene.channel(ann);
+    let open = ["open", "open"];
+    assert_eq!(scene.launch(ann, &open), ["ann: launch LaunchFail"]);
+    // What is refused costs nothing, and others are not held up.
+    let ben = scene.member("ben");
+    let theirs = scene.table(ben);
+    scene.says(ben, leave(true));
+    scene.does(|hall, _| hall.ended(theirs, false));
+    scene.passes(EACH);
+    assert_eq!(scene.launch(ann, &open).len(), 1);
+    let key = TableKey(scene.hall.next_table - 1);
+    scene.does(|hall, _| hall.ended(key, true));
+    assert_eq!(scene.launch(ann, &open), ["ann: launch LaunchFail"]);
+}
+
+#[test]
+fn a_game_that_has_not_gone_yet_takes_the_place_of_a_table() {
+    let mut scene = Scene::new();
+    let ann = scene.member("ann");
+    let ended: Vec<TableKey> = (0..3)
+        .map(|_| {
+            let key = scene.table(ann);
+            scene.says(ann, leave(false));
+            assert!(!scene.stands(key));
+            key
+        })
+        .collect();
+    scene.channel(ann);
+    let open = ["open", "open"];
+    assert_eq!(scene.launch(ann, &open), ["ann: launch RoomFull"]);
+    scene.does(|hall, _| hall.ended(ended[1], false));
+    assert_eq!(scene.launch(ann, &open).len(), 1);
 }
