@@ -17,7 +17,7 @@ impl Lobby {
         toml: String,
     ) -> Result<(), LobbyError> {
         self.need(by, Verb::LobbyManage)?;
-        definition::check(kind.into(), name, &toml)
+        definition::check(kind.into(), name, &toml, &self.definitions())
             .map_err(|faults| LobbyError::BadDefinition(faults.join("; ")))?;
         let (lobby, own) = (self.clone(), name.to_owned());
         let work = async move {
