@@ -8,6 +8,7 @@ mod definitions;
 mod doors;
 mod logins;
 mod matches;
+mod meta;
 mod order;
 mod restarts;
 mod rooms;

@@ -36,6 +36,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use self::chat::Gagged;
 pub(super) use self::chat::{BOX, LENGTH};
 pub(super) use self::effect::{Effect, Report, Saved};
 use self::table::{Chair, Table};
@@ -196,8 +197,10 @@ pub(super) struct Hall {
     people: HashMap<SessionId, Person>,
     /// By lower-case name.
     names: HashMap<String, SessionId>,
-    /// By lower-case name.
-    gagged: HashSet<String>,
+    /// Those of them who have an account; each comes in under its name, and so but once.
+    members: HashMap<AccountId, SessionId>,
+    /// Also those who have left; until the box stops.
+    gagged: HashSet<Gagged>,
     tables: BTreeMap<TableKey, Table>,
     next_table: u64,
     effects: Vec<Effect>,
@@ -211,6 +214,7 @@ impl Hall {
             rooms: Vec::new(),
             people: HashMap::new(),
             names: HashMap::new(),
+            members: HashMap::new(),
             gagged: HashSet::new(),
             tables: BTreeMap::new(),
             next_table: 1,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::elo;
 use crate::{
-    accounts::AccountId,
+    accounts::{AccountId, Role},
     clock::UnixMillis,
     lobby::{
         dmod::wire::Outcome,
@@ -337,6 +337,8 @@ pub(super) struct PermissionRecord {
     pub(super) account: AccountId,
     /// In the wire's bits.
     pub(super) mask: u32,
+    /// What the account was then.
+    pub(super) role: Role,
 }
 
 impl Record for PermissionRecord {
