@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    definition::{Definitions, TableGame},
+    definition::{self, Definitions, TableGame},
     hall::{Newcomer, Report, Saved, SessionId, Who},
     ledger::Sitting,
     outbox::Outbox,
@@ -65,8 +65,8 @@ pub(super) enum Ask {
     Rooms(oneshot::Sender<Vec<RoomView>>),
     /// The same of one room.
     Room(RoomId, oneshot::Sender<Option<RoomView>>),
-    /// Whether that room is there.
-    HasRoom(RoomId, oneshot::Sender<bool>),
+    /// Who may come into that room, if it is there.
+    EntryOf(RoomId, oneshot::Sender<Option<definition::Entry>>),
     /// The games, for the API.
     Games(oneshot::Sender<Vec<GameView>>),
     /// Say something to a room, or to all: as whom, with which account, what. False: they are gagged.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     Lobby,
     ask::Ask,
-    definition::TableGame,
+    definition::{Entry, TableGame},
     error::LobbyError,
     ledger::{Match, MatchId, Savegame, Sitting, Which},
     service::rankings,
@@ -39,11 +39,10 @@ impl Lobby {
         found.ok_or(LobbyError::NoSuchRoom(id))
     }
 
-    async fn must_have(&self, room: RoomId) -> Result<(), LobbyError> {
-        match self.ask(|reply| Ask::HasRoom(room, reply)).await? {
-            true => Ok(()),
-            false => Err(LobbyError::NoSuchRoom(room)),
-        }
+    /// Who may come into a room that is there. Costs next to nothing, unlike a look at it.
+    async fn entry_of(&self, room: RoomId) -> Result<Entry, LobbyError> {
+        let found = self.ask(|reply| Ask::EntryOf(room, reply)).await?;
+        found.ok_or(LobbyError::NoSuchRoom(room))
     }
 
     /// What can be played (`lobby.join`).
@@ -147,7 +146,7 @@ impl Lobby {
             return Err(LobbyError::BadText(TEXT));
         }
         if let Some(room) = room {
-            self.must_have(room).await?;
+            self.entry_of(room).await?;
         }
         let from = by.actor.name.clone();
         let account = by.actor.account.map(AccountId);
@@ -178,7 +177,7 @@ impl Lobby {
     pub async fn launch(&self, by: &Principal, wish: NewTable) -> Result<Launched, LobbyError> {
         self.need(by, Verb::LobbyModerate)?;
         let room = wish.room;
-        self.must_have(room).await?;
+        self.entry_of(room).await?;
         let detail = json!({ "room": room, "seats": wish.seats.len() });
         let lobby = self.clone();
         let work = async move {

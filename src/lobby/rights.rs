@@ -18,8 +18,8 @@ use super::{
     Lobby,
     ask::Ask,
     hall::{BOX, SessionId, Who},
-    ledger::Ledger,
-    wire::terms::Permissions,
+    ledger::{Ban, Ledger},
+    wire::terms::{Code, Permissions},
 };
 use crate::{
     accounts::{AccountId, Accounts, Role},
@@ -70,12 +70,43 @@ pub(super) fn the_box() -> Actor {
     }
 }
 
-/// That somebody may not be here.
-struct Out {
-    /// Who said so.
-    by: String,
-    /// In words.
-    why: String,
+/// Why somebody may not be here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Out {
+    /// They are banned.
+    Banned(Ban),
+    /// They came with an account that is closed.
+    Closed,
+}
+
+impl Out {
+    /// As a GGZ client is told at its login.
+    pub(super) fn code(&self) -> Code {
+        match self {
+            Self::Banned(_) => Code::NoPermission,
+            Self::Closed => Code::UsrLookup,
+        }
+    }
+
+    /// As who is in the house reads it: by whom, and why.
+    fn words(self) -> (String, String) {
+        match self {
+            Self::Banned(ban) => (ban.by, ban.reason),
+            Self::Closed => (BOX.into(), "your account was closed".into()),
+        }
+    }
+}
+
+/// What somebody may, here and now. In memory.
+pub(super) fn verdict(accounts: &Accounts, ledger: &Ledger, who: &Who) -> Result<Permissions, Out> {
+    let (account, address) = (who.account, Some(who.address));
+    if let Some(ban) = ledger.banned(&who.name, account, address, UnixMillis::now()) {
+        return Err(Out::Banned(ban));
+    }
+    match account {
+        None => Ok(Permissions::GUEST),
+        Some(account) => rights(accounts, ledger, account).ok_or(Out::Closed),
+    }
 }
 
 impl Lobby {
@@ -107,7 +138,7 @@ impl Lobby {
             return; // the box is shutting down
         };
         for (id, who, permissions) in people {
-            match self.verdict(&who) {
+            match verdict(&self.accounts, &self.ledger, &who) {
                 Ok(now) if now != permissions => self.tell(Ask::PermitSession(id, now)).await,
                 Ok(_) => {}
                 Err(out) => self.put_out(id, who, out).await,
@@ -115,35 +146,17 @@ impl Lobby {
         }
     }
 
-    /// What somebody who is here may now.
-    fn verdict(&self, who: &Who) -> Result<Permissions, Out> {
-        let ban = self
-            .ledger
-            .banned(&who.name, who.account, Some(who.address), UnixMillis::now());
-        if let Some(ban) = ban {
-            let (by, why) = (ban.by, ban.reason);
-            return Err(Out { by, why });
-        }
-        let rights = match who.account {
-            None => Some(Permissions::GUEST),
-            Some(account) => self.rights(account),
-        };
-        rights.ok_or_else(|| Out {
-            by: BOX.into(),
-            why: "your account was closed".into(),
-        })
-    }
-
     async fn put_out(&self, id: SessionId, who: Who, out: Out) {
         let subject = format!("player {}", who.name);
-        let detail = json!({ "reason": out.why, "by": out.by });
+        let (by, why) = out.words();
+        let detail = json!({ "reason": why, "by": by });
         let lobby = self.clone();
         let work = async move {
-            let put_out = |reply| Ask::PutOut(id, out.by, out.why, reply);
+            let put_out = |reply| Ask::PutOut(id, by, why, reply);
             lobby.ask(put_out).await.map(drop)
         };
-        let by = the_box();
-        let done = self.audited(&by, "lobby.kick", subject, detail, work);
+        let actor = the_box();
+        let done = self.audited(&actor, "lobby.kick", subject, detail, work);
         if let Err(error) = done.await {
             tracing::error!(%error, name = who.name, "somebody who may not be here is here");
         }
@@ -156,7 +169,10 @@ mod tests {
     use crate::{
         accounts::{AccountPatch, NewAccount, Principal},
         audit::Audit,
-        lobby::{ledger::Mask, wire::terms::Permission},
+        lobby::{
+            ledger::{Mask, Sentence, Term},
+            wire::terms::Permission,
+        },
         store::Store,
     };
 
@@ -255,5 +271,48 @@ mod tests {
         // Back in the role for which it was set, it holds as it was set.
         desk.is(Role::Host).await;
         assert_eq!(desk.rights(), Some(mask));
+    }
+    #[tokio::test]
+    async fn who_is_banned_may_not_be_here_whenever_that_is_asked() {
+        let desk = Desk::new().await;
+        let asked = |name: &str, account, last| {
+            let who = Who {
+                name: name.into(),
+                account,
+                address: [192, 0, 2, last].into(),
+            };
+            verdict(&desk.accounts, &desk.ledger, &who)
+        };
+        let ada = Some(desk.id);
+        let ban = |name: &str, account| {
+            let sentence = Sentence {
+                name: name.into(),
+                account,
+                address: Some([192, 0, 2, 1].into()),
+                reason: "noise".into(),
+                by: "otto".into(),
+                term: Term::Usual,
+            };
+            desk.ledger.ban(sentence, UnixMillis::now())
+        };
+        assert_eq!(asked("gus", None, 1), Ok(Permissions::GUEST));
+        assert_eq!(asked("ada", ada, 1), Ok(Permissions::HOST));
+        let banned = Out::Banned(ban("gus", None).await.unwrap());
+        for (name, last) in [("GUS", 9), ("eve", 1)] {
+            assert_eq!(asked(name, None, last), Err(banned.clone()));
+        }
+        assert_eq!(asked("eve", None, 9), Ok(Permissions::GUEST));
+        assert_eq!(asked("ada", ada, 1), Ok(Permissions::HOST));
+        let banned = Out::Banned(ban("ada", ada).await.unwrap());
+        assert_eq!(banned.code(), Code::NoPermission);
+        assert_eq!(asked("ada", ada, 9), Err(banned));
+        desk.ledger.lift("ada").await.unwrap();
+        let disabled = Some(true);
+        desk.becomes(AccountPatch {
+            disabled,
+            ..AccountPatch::default()
+        })
+        .await;
+        assert_eq!(asked("ada", ada, 9), Err(Out::Closed));
     }
 }

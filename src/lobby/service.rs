@@ -21,11 +21,11 @@ use super::{
     ask::{Ask, Channel, Entry, Stream},
     definition::TableGame,
     dmod::stage::{End, Event, Link, Stage},
-    hall::{ChannelKey, Effect, Hall, Newcomer, SessionId, TableKey, Who, World},
+    hall::{ChannelKey, Effect, Hall, Newcomer, SessionId, TableKey, World},
     handle::House,
     ledger::{Counts, Ledger, Person, Sitting},
     outbox::{Message, Outbox},
-    rights::rights,
+    rights::verdict,
     view::News,
     wire::{
         push::{Push, Ranking},
@@ -198,7 +198,7 @@ impl Service {
             }
             Ask::Rooms(reply) => say(reply, hall.survey()),
             Ask::Room(id, reply) => say(reply, hall.survey_of(id)),
-            Ask::HasRoom(id, reply) => say(reply, hall.has_room(id)),
+            Ask::EntryOf(id, reply) => say(reply, hall.entry_of(id)),
             Ask::Games(reply) => say(reply, hall.game_views("", true)),
             Ask::Call(room, from, account, text, reply) => {
                 say(reply, hall.call(room, &from, account, &text));
@@ -228,18 +228,8 @@ impl Service {
         let Ground {
             ledger, accounts, ..
         } = &self.ground;
-        let Who {
-            name,
-            account,
-            address,
-        } = &newcomer.who;
-        let now = UnixMillis::now();
-        if ledger.banned(name, *account, Some(*address), now).is_some() {
-            return Err(Code::NoPermission);
-        }
-        if let Some(account) = *account {
-            newcomer.permissions = rights(accounts, ledger, account).ok_or(Code::UsrLookup)?;
-        }
+        let may = verdict(accounts, ledger, &newcomer.who);
+        newcomer.permissions = may.map_err(|out| out.code())?;
         Ok(())
     }
 

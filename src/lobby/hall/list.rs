@@ -2,6 +2,7 @@
 
 use super::{Chair, Effect, Hall, RoomState, SessionId};
 use crate::lobby::{
+    definition::Entry,
     view,
     wire::{
         push::{About, Body, GameView, PlayerView, Push, RoomView, SeatInfo, TableView},
@@ -104,10 +105,11 @@ impl Hall {
         rooms.filter_map(|id| self.survey_of(id)).collect()
     }
 
-    /// Whether that room is there.
-    pub(in crate::lobby) fn has_room(&self, id: RoomId) -> bool {
-        self.room_of(id)
-            .is_some_and(|room| room.state != RoomState::Gone)
+    /// Who may come into that room, if it is there.
+    pub(in crate::lobby) fn entry_of(&self, id: RoomId) -> Option<Entry> {
+        let there = self.room_of(id);
+        let there = there.filter(|room| room.state != RoomState::Gone)?;
+        Some(there.definition.entry)
     }
 
     /// One of them.
