@@ -34,6 +34,7 @@ use super::stage::Start;
 use crate::{
     lobby::definition::TableGame,
     sandbox::{
+        kill,
         pidfd::PidFd,
         process::Ended,
         spawn::{self, Launch},
@@ -105,7 +106,7 @@ fn start(recipe: &Recipe) -> Result<Process, Start> {
     let uid = recipe.user.as_ref().map(|(uid, _)| *uid);
     if let Some(uid) = uid {
         // What a daemon that was killed may have left behind.
-        spawn::kill_user(uid).map_err(Start::System)?;
+        kill::kill_user(uid).map_err(Start::System)?;
     }
     let pool = recipe.user.as_ref().map(|(_, pool)| pool);
     let path = recipe.tables.join(&recipe.folder);
