@@ -18,7 +18,7 @@ use super::{
     Lobby,
     ask::Ask,
     hall::{BOX, SessionId, Who},
-    ledger::{Ban, Ledger},
+    ledger::Ledger,
     wire::terms::{Code, Permissions},
 };
 use crate::{
@@ -73,8 +73,8 @@ pub(super) fn the_box() -> Actor {
 /// Why somebody may not be here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Out {
-    /// They are banned.
-    Banned(Ban),
+    /// They are banned: by whom, and why.
+    Banned(String, String),
     /// They came with an account that is closed.
     Closed,
 }
@@ -83,7 +83,7 @@ impl Out {
     /// As a GGZ client is told at its login.
     pub(super) fn code(&self) -> Code {
         match self {
-            Self::Banned(_) => Code::NoPermission,
+            Self::Banned(..) => Code::NoPermission,
             Self::Closed => Code::UsrLookup,
         }
     }
@@ -91,7 +91,7 @@ impl Out {
     /// As who is in the house reads it: by whom, and why.
     fn words(self) -> (String, String) {
         match self {
-            Self::Banned(ban) => (ban.by, ban.reason),
+            Self::Banned(by, why) => (by, why),
             Self::Closed => (BOX.into(), "your account was closed".into()),
         }
     }
@@ -101,7 +101,7 @@ impl Out {
 pub(super) fn verdict(accounts: &Accounts, ledger: &Ledger, who: &Who) -> Result<Permissions, Out> {
     let (account, address) = (who.account, Some(who.address));
     if let Some(ban) = ledger.banned(&who.name, account, address, UnixMillis::now()) {
-        return Err(Out::Banned(ban));
+        return Err(Out::Banned(ban.by, ban.reason));
     }
     match account {
         None => Ok(Permissions::GUEST),
@@ -297,14 +297,15 @@ mod tests {
         };
         assert_eq!(asked("gus", None, 1), Ok(Permissions::GUEST));
         assert_eq!(asked("ada", ada, 1), Ok(Permissions::HOST));
-        let banned = Out::Banned(ban("gus", None).await.unwrap());
+        let banned = Out::Banned("otto".into(), "noise".into());
+        assert_eq!(banned.code(), Code::NoPermission);
+        ban("gus", None).await.unwrap();
         for (name, last) in [("GUS", 9), ("eve", 1)] {
             assert_eq!(asked(name, None, last), Err(banned.clone()));
         }
         assert_eq!(asked("eve", None, 9), Ok(Permissions::GUEST));
         assert_eq!(asked("ada", ada, 1), Ok(Permissions::HOST));
-        let banned = Out::Banned(ban("ada", ada).await.unwrap());
-        assert_eq!(banned.code(), Code::NoPermission);
+        ban("ada", ada).await.unwrap();
         assert_eq!(asked("ada", ada, 9), Err(banned));
         desk.ledger.lift("ada").await.unwrap();
         let disabled = Some(true);
