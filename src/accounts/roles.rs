@@ -11,20 +11,11 @@
 //! them sleeps. A token's scopes are intersected with all of this and never add to it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// An account's id; never reused.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    utoipa::ToSchema,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(transparent)]
 pub struct AccountId(pub u64);
@@ -41,7 +32,7 @@ pub struct AccountId(pub u64);
     Hash,
     Serialize,
     Deserialize,
-    utoipa::ToSchema,
+    ToSchema,
     clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
@@ -58,17 +49,7 @@ pub enum Role {
 
 /// What may be allowed, per role, per grant, per token scope.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    utoipa::ToSchema,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 pub enum Verb {
     /// See that a server exists and how it is.
@@ -123,17 +104,7 @@ pub enum Verb {
 
 /// A server's id; never reused. Here, because grants name servers and hosting builds upon accounts.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    utoipa::ToSchema,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(transparent)]
 pub struct ServerId(pub u64);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     AccountId, AccountsError, Principal, Role, ServerId, Subject, Verb, Via,
@@ -50,6 +50,8 @@ pub(super) struct House {
     pub(super) setup: String,
     /// Locked for a look, or for taking over what the store acknowledged; never across an await.
     people: RwLock<People>,
+    /// That an account was made, or is another than before.
+    changed: watch::Sender<()>,
     /// Locked for one step of the throttle; never across an await.
     throttle: Mutex<Throttle>,
     /// Locked for one question or one change; never across an await.
@@ -68,6 +70,7 @@ impl Accounts {
                 vault: Vault::new(),
                 setup: fresh(""),
                 people,
+                changed: watch::Sender::new(()),
                 throttle: Mutex::new(Throttle::new(now)),
                 desk: Mutex::new(Desk::new(now)),
             }),
@@ -98,6 +101,18 @@ impl Accounts {
     /// token was revoked or whose account was disabled or demoted may no longer do what they could.
     pub fn allows(&self, by: &Principal, verb: Verb, subject: Subject) -> bool {
         self.people().allows(by, verb, subject, UnixMillis::now())
+    }
+
+    /// What an account is, and whether it may come in. In memory.
+    pub fn role_of(&self, id: AccountId) -> Option<(Role, bool)> {
+        let people = self.people();
+        let account = people.account(id)?;
+        Some((account.role, account.may_enter()))
+    }
+
+    /// Told when an account was made, or is another than before.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.house.changed.subscribe()
     }
 
     /// The name of an account.
@@ -189,6 +204,10 @@ impl House {
         // After a failure too: the store may know more than it could promise.
         let mut people = self.people.write().unwrap_or_else(PoisonError::into_inner);
         people.refresh(&self.store, &touched);
+        drop(people);
+        if !touched.accounts.is_empty() {
+            self.changed.send_replace(());
+        }
         written
     }
 }

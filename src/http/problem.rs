@@ -411,6 +411,7 @@ impl From<LobbyError> for Fault {
             LobbyError::Ledger(LedgerError::BadText { what, .. }) => return bad(what),
             LobbyError::BadDefinition(_) => return bad("toml"),
             LobbyError::BadText(_) => return bad("text"),
+            LobbyError::BadReason(_) => return bad("reason"),
             LobbyError::Forbidden(_)
             | LobbyError::Above(_)
             | LobbyError::Oneself

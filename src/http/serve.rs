@@ -21,10 +21,7 @@ use super::{
     patient::Patient,
     problem::{Code, Fault, guard, unrouted},
 };
-use crate::{
-    net::{RESPITE, is_theirs},
-    telemetry::Metrics,
-};
+use crate::{net::accepted, telemetry::Metrics};
 
 /// Where connections come from.
 #[derive(Debug)]
@@ -90,16 +87,7 @@ pub async fn serve(
         metrics,
         stop: stop.clone(),
     });
-    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) if is_theirs(&error) => continue,
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept connections just now");
-                stop.run_until_cancelled(tokio::time::sleep(RESPITE)).await;
-                continue;
-            }
-        };
+    while let Some((stream, peer)) = accepted("connections", &stop, || listener.accept()).await {
         let carrier = carrier.clone();
         match gate.admit(peer) {
             Ok(slot) => {

@@ -9,8 +9,8 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    definition::{Definitions, TableGame},
-    hall::{Newcomer, Report, Saved, SessionId},
+    definition::{self, Definitions, TableGame},
+    hall::{Newcomer, Report, Saved, SessionId, Who},
     ledger::Sitting,
     outbox::Outbox,
     view::RoomView,
@@ -43,22 +43,40 @@ pub(super) enum Ask {
     Channel(Channel),
     /// Send somebody away: name, by whom, why. False: they are not here.
     Kick(String, String, String, oneshot::Sender<bool>),
-    /// Gag or ungag.
-    Gag(String, bool, oneshot::Sender<()>),
+    /// Gag. False: they are.
+    Gag(Who, oneshot::Sender<bool>),
+    /// Ungag whoever is called so, and this account, here or not. False: nobody was gagged.
+    Ungag(String, Option<AccountId>, oneshot::Sender<bool>),
+    /// Send away who may not be here any more: by whom, why. False: they have left.
+    PutOut(SessionId, String, String, oneshot::Sender<bool>),
     /// What this account may has changed.
     Permit(AccountId, Permissions),
+    /// The same of somebody who is here.
+    PermitSession(SessionId, Permissions),
+    /// Everybody who is here, and what they may.
+    People(oneshot::Sender<Vec<(SessionId, Who, Permissions)>>),
     /// Who is here, by account or as a guest: for what depends on it.
-    Find(String, oneshot::Sender<Option<Found>>),
+    Find(String, oneshot::Sender<Option<Who>>),
     /// What is defined has changed.
     Define(Arc<Definitions>, oneshot::Sender<()>),
     /// How people do now.
     Rated(Arc<TableGame>, Vec<(AccountId, Stats)>),
     /// Everything, for the API.
     Rooms(oneshot::Sender<Vec<RoomView>>),
+    /// The same of one room.
+    Room(RoomId, oneshot::Sender<Option<RoomView>>),
+    /// Who may come into that room, if it is there.
+    EntryOf(RoomId, oneshot::Sender<Option<definition::Entry>>),
     /// The games, for the API.
     Games(oneshot::Sender<Vec<GameView>>),
-    /// Say something to a room, or to all. False: they are gagged.
-    Call(Option<RoomId>, String, String, oneshot::Sender<bool>),
+    /// Say something to a room, or to all: as whom, with which account, what. False: they are gagged.
+    Call(
+        Option<RoomId>,
+        String,
+        Option<AccountId>,
+        String,
+        oneshot::Sender<bool>,
+    ),
     /// A table that nobody here launches.
     Launch(
         RoomId,
@@ -75,14 +93,6 @@ pub(super) enum Ask {
     ),
     /// End a table. False: it is not there.
     End(RoomId, TableId, oneshot::Sender<bool>),
-}
-
-/// Somebody who is here.
-#[derive(Debug, Clone)]
-pub(super) struct Found {
-    pub(super) name: String,
-    pub(super) account: Option<AccountId>,
-    pub(super) address: IpAddr,
 }
 
 /// A connection that has said `<CHANNEL>` and `</SESSION>`.

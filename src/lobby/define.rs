@@ -4,7 +4,9 @@ use std::sync::{Arc, PoisonError};
 
 use serde_json::Value;
 
-use super::{Lobby, ask::Ask, definition, error::LobbyError, ledger::DefinitionKind};
+use super::{
+    Lobby, ask::Ask, definition, error::LobbyError, ledger::DefinitionKind, rights::the_box,
+};
 use crate::accounts::{Principal, Verb};
 
 impl Lobby {
@@ -17,7 +19,7 @@ impl Lobby {
         toml: String,
     ) -> Result<(), LobbyError> {
         self.need(by, Verb::LobbyManage)?;
-        definition::check(kind.into(), name, &toml)
+        definition::check(kind.into(), name, &toml, &self.definitions())
             .map_err(|faults| LobbyError::BadDefinition(faults.join("; ")))?;
         let (lobby, own) = (self.clone(), name.to_owned());
         let work = async move {
@@ -99,6 +101,14 @@ impl Lobby {
     pub fn faults(&self, by: &Principal) -> Result<Vec<String>, LobbyError> {
         self.need(by, Verb::LobbyManage)?;
         Ok(self.definitions().faults.clone())
+    }
+
+    /// The same because a file has changed: recorded, for it changes what people find as the API does.
+    pub(super) async fn reread(&self) -> Result<(), LobbyError> {
+        let (lobby, subject) = (self.clone(), "definitions".into());
+        let work = async move { lobby.reload().await };
+        self.audited(&the_box(), "lobby.reload", subject, Value::Null, work)
+            .await
     }
 
     /// Reads all definitions anew, and puts them into effect.

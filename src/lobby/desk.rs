@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     Lobby,
     ask::Ask,
-    definition::TableGame,
+    definition::{Entry, TableGame},
     error::LobbyError,
     ledger::{Match, MatchId, Savegame, Sitting, Which},
     service::rankings,
@@ -34,9 +34,15 @@ impl Lobby {
 
     /// One room (`lobby.join`).
     pub async fn room(&self, by: &Principal, id: RoomId) -> Result<RoomView, LobbyError> {
-        let rooms = self.rooms(by).await?;
-        let found = rooms.into_iter().find(|room| room.id == id);
+        self.need(by, Verb::LobbyJoin)?;
+        let found = self.ask(|reply| Ask::Room(id, reply)).await?;
         found.ok_or(LobbyError::NoSuchRoom(id))
+    }
+
+    /// Who may come into a room that is there. Costs next to nothing, unlike a look at it.
+    async fn entry_of(&self, room: RoomId) -> Result<Entry, LobbyError> {
+        let found = self.ask(|reply| Ask::EntryOf(room, reply)).await?;
+        found.ok_or(LobbyError::NoSuchRoom(room))
     }
 
     /// What can be played (`lobby.join`).
@@ -140,7 +146,7 @@ impl Lobby {
             return Err(LobbyError::BadText(TEXT));
         }
         if let Some(room) = room {
-            self.room(by, room).await?;
+            self.entry_of(room).await?;
         }
         let from = by.actor.name.clone();
         let account = by.actor.account.map(AccountId);
@@ -148,11 +154,22 @@ impl Lobby {
         if self.ledger.banned(&from, account, None, now).is_some() {
             return Err(LobbyError::Banned);
         }
-        let said = self.ask(|reply| Ask::Call(room, from, text, reply)).await?;
-        if said {
-            Ok(())
-        } else {
-            Err(LobbyError::Gagged)
+        let (lobby, detail) = (self.clone(), json!({ "text": text }));
+        let work = async move {
+            let call = |reply| Ask::Call(room, from, account, text, reply);
+            match lobby.ask(call).await? {
+                true => Ok(()),
+                false => Err(LobbyError::Gagged),
+            }
+        };
+        match room {
+            Some(_) => work.await,
+            // What everybody is told is something that is done to them.
+            None => {
+                let subject = "everybody".into();
+                self.audited(&by.actor, "lobby.announce", subject, detail, work)
+                    .await
+            }
         }
     }
 
@@ -160,7 +177,7 @@ impl Lobby {
     pub async fn launch(&self, by: &Principal, wish: NewTable) -> Result<Launched, LobbyError> {
         self.need(by, Verb::LobbyModerate)?;
         let room = wish.room;
-        self.room(by, room).await?;
+        self.entry_of(room).await?;
         let detail = json!({ "room": room, "seats": wish.seats.len() });
         let lobby = self.clone();
         let work = async move {

@@ -68,6 +68,9 @@ pub enum LobbyError {
     /// Something said that cannot be said.
     #[error("a message has 1 to {0} bytes")]
     BadText(usize),
+    /// A reason that cannot be given.
+    #[error("a reason has at most {0} bytes, on one line: give a shorter one")]
+    BadReason(usize),
     /// Somebody who is banned speaks.
     #[error("you are banned from the lobby")]
     Banned,

@@ -28,6 +28,7 @@ pub mod motd;
 mod outbox;
 mod pace;
 pub(crate) mod past;
+mod rights;
 mod scribe;
 mod service;
 mod stranger;
@@ -187,7 +188,6 @@ pub async fn open(
         news: broadcast::Sender::new(NEWS),
         house: house.clone(),
     };
-    let people = (accounts, ledger.clone());
     let (service, events) = Service::new(Ground {
         hall: Hall::new(hall::Limits {
             tables: settings.tables,
@@ -198,7 +198,7 @@ pub async fn open(
         news: lobby.news.clone(),
         house: house.clone(),
         room_update: settings.room_update,
-        rights: Box::new(move |account| warden::rights(&people.0, &people.1, account)),
+        accounts,
     });
     let scribe = Scribe {
         ledger,
@@ -244,6 +244,7 @@ async fn open_up(
             limits,
             stop.clone()
         ),
+        lobby.follow_rights(stop.clone()),
         lobby.keep_up(settings.data, stop.clone()),
         lobby.be_found(doors.meta, settings.publish, address, stop.clone()),
         announcing,

@@ -18,25 +18,24 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ask::{Ask, Channel, Entry, Found, Stream},
+    ask::{Ask, Channel, Entry, Stream},
     definition::TableGame,
     dmod::stage::{End, Event, Link, Stage},
-    hall::{ChannelKey, Effect, Hall, SessionId, TableKey, World},
+    hall::{ChannelKey, Effect, Hall, Newcomer, SessionId, TableKey, World},
     handle::House,
     ledger::{Counts, Ledger, Person, Sitting},
     outbox::{Message, Outbox},
+    rights::verdict,
     view::News,
     wire::{
         push::{Push, Ranking},
-        terms::{Action, Code, Permissions, RoomId, Seat, TableId},
+        terms::{Action, Code, RoomId, Seat, TableId},
     },
 };
-use crate::{accounts::AccountId, clock::UnixMillis};
+use crate::{accounts::Accounts, clock::UnixMillis};
 
 /// How often time is looked at.
 const TICK: Duration = Duration::from_secs(1);
-/// How often it is looked at what accounts may.
-const RIGHTS: Duration = Duration::from_secs(5);
 /// How many a ranking names.
 const RANKED: usize = 10;
 
@@ -50,8 +49,8 @@ pub(super) struct Ground {
     pub(super) house: Arc<House>,
     /// How often rooms are told how many people are in each.
     pub(super) room_update: Duration,
-    /// What everybody may now, asked now and then.
-    pub(super) rights: Box<dyn Fn(AccountId) -> Option<Permissions> + Send>,
+    /// Asked what people may as they come in.
+    pub(super) accounts: Accounts,
 }
 
 pub(super) struct Service {
@@ -92,7 +91,7 @@ impl Service {
     ) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut counted, mut looked) = (Instant::now(), Instant::now());
+        let mut counted = Instant::now();
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -103,10 +102,6 @@ impl Service {
                     if now.saturating_duration_since(counted) >= self.ground.room_update {
                         counted = now;
                         self.ground.hall.count();
-                    }
-                    if now.saturating_duration_since(looked) >= RIGHTS {
-                        looked = now;
-                        self.look_at_rights();
                     }
                 }
             }
@@ -149,8 +144,9 @@ impl Service {
         let hall = &mut self.ground.hall;
         match ask {
             Ask::IsHere(name, reply) => say(reply, hall.is_here(&name)),
-            Ask::Come(id, newcomer, outbox, reply) => {
-                let come = hall.come(id, *newcomer);
+            Ask::Come(id, mut newcomer, outbox, reply) => {
+                let admitted = self.admit(&mut newcomer);
+                let come = admitted.and_then(|()| self.ground.hall.come(id, *newcomer));
                 if come.is_ok() {
                     self.outboxes.insert(id, outbox);
                     // They are told so before they can say anything more.
@@ -166,29 +162,30 @@ impl Service {
             Ask::Lag(id, class) => hall.lag(id, class),
             Ask::Channel(channel) => self.channel(channel),
             Ask::Kick(name, by, why, reply) => {
-                let kicked = self.within(|hall, world| hall.kick(&name, &by, &why, world));
+                let kicked = match hall.named(&name) {
+                    Some(id) => self.within(|hall, world| hall.kick(id, &by, &why, world)),
+                    None => false,
+                };
                 say(reply, kicked);
             }
-            Ask::Gag(name, gag, reply) => {
-                hall.gag(&name, gag);
-                say(reply, ());
+            Ask::PutOut(id, by, why, reply) => {
+                say(
+                    reply,
+                    self.within(|hall, world| hall.kick(id, &by, &why, world)),
+                );
             }
+            Ask::Gag(who, reply) => say(reply, hall.gag(&who)),
+            Ask::Ungag(name, account, reply) => say(reply, hall.ungag(&name, account)),
             Ask::Permit(account, permissions) => {
-                let theirs = |(id, other): (SessionId, AccountId)| (other == account).then_some(id);
-                if let Some(id) = hall.members().into_iter().find_map(theirs) {
+                if let Some(id) = hall.member(account) {
                     hall.permit(id, permissions);
                 }
             }
+            Ask::PermitSession(id, permissions) => hall.permit(id, permissions),
+            Ask::People(reply) => say(reply, hall.everybody()),
             Ask::Find(name, reply) => {
-                let found = hall.named(&name).and_then(|id| {
-                    let who = hall.who(id)?;
-                    Some(Found {
-                        name: who.name.clone(),
-                        account: who.account,
-                        address: who.address,
-                    })
-                });
-                say(reply, found);
+                let found = hall.named(&name).and_then(|id| hall.who(id));
+                say(reply, found.cloned());
             }
             Ask::Define(definitions, reply) => {
                 hall.define(&definitions);
@@ -200,8 +197,12 @@ impl Service {
                 }
             }
             Ask::Rooms(reply) => say(reply, hall.survey()),
+            Ask::Room(id, reply) => say(reply, hall.survey_of(id)),
+            Ask::EntryOf(id, reply) => say(reply, hall.entry_of(id)),
             Ask::Games(reply) => say(reply, hall.game_views("", true)),
-            Ask::Call(room, from, text, reply) => say(reply, hall.call(room, &from, &text)),
+            Ask::Call(room, from, account, text, reply) => {
+                say(reply, hall.call(room, &from, account, &text));
+            }
             Ask::Launch(room, description, seats, reply) => {
                 let seats: Vec<_> = seats.into_iter().map(Some).collect();
                 let launched = hall.launch_for(room, description, &seats);
@@ -219,6 +220,17 @@ impl Service {
                 say(reply, key.is_some());
             }
         }
+    }
+
+    /// Whether somebody may come in: here and now, for they may have been banned since they proved who they are. What
+    /// changes from now on is seen by who looks at everybody.
+    fn admit(&self, newcomer: &mut Newcomer) -> Result<(), Code> {
+        let Ground {
+            ledger, accounts, ..
+        } = &self.ground;
+        let may = verdict(accounts, ledger, &newcomer.who);
+        newcomer.permissions = may.map_err(|out| out.code())?;
+        Ok(())
     }
 
     /// A resumed table is the sitting that it was.
@@ -301,22 +313,6 @@ impl Service {
         }
     }
 
-    /// An account that was closed, or may more or less than before.
-    fn look_at_rights(&mut self) {
-        for (id, account) in self.ground.hall.members() {
-            match (self.ground.rights)(account) {
-                Some(permissions) => self.ground.hall.permit(id, permissions),
-                None => {
-                    let Some(name) = self.ground.hall.who(id).map(|who| who.name.clone()) else {
-                        continue;
-                    };
-                    let why = "your account was closed";
-                    self.within(|hall, world| hall.kick(&name, super::hall::BOX, why, world));
-                }
-            }
-        }
-    }
-
     fn carry_out(&mut self) {
         for effect in self.ground.hall.effects() {
             match effect {
@@ -347,9 +343,13 @@ impl Service {
                     self.spread(None, push);
                 }
                 Effect::Rankings(id, game) => {
-                    let rankings = rankings(&self.ground.ledger, &game, RANKED);
-                    if let Some(outbox) = self.outboxes.get(&id) {
-                        outbox.tell(&Push::Rankings { rankings });
+                    if let Some(outbox) = self.outboxes.get(&id).cloned() {
+                        let ledger = self.ground.ledger.clone();
+                        // Thousands may be ranked, and nobody here is to wait for that.
+                        tokio::task::spawn_blocking(move || {
+                            let rankings = rankings(&ledger, &game, RANKED);
+                            outbox.tell(&Push::Rankings { rankings });
+                        });
                     }
                 }
                 Effect::Disconnect(id) => {

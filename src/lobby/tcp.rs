@@ -41,9 +41,8 @@ use super::{
 use crate::{
     audit::Door,
     net::{
-        RESPITE,
+        accepted, canonical,
         crowd::{Crowd, Entry, Place, Places},
-        is_theirs,
     },
 };
 
@@ -95,19 +94,9 @@ pub(super) async fn serve(
         limits,
         stop: stop.clone(),
     });
-    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
-        let (stream, from) = match accepted {
-            Ok((stream, from)) => (
-                stream,
-                SocketAddr::new(from.ip().to_canonical(), from.port()),
-            ),
-            Err(error) if is_theirs(&error) => continue,
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept lobby connections just now");
-                stop.run_until_cancelled(sleep(RESPITE)).await;
-                continue;
-            }
-        };
+    let what = "lobby connections";
+    while let Some((stream, from)) = accepted(what, &stop, || listener.accept()).await {
+        let from = canonical(from);
         stream.set_nodelay(true).ok(); // slower, and right
         if let Entry::Free(place) | Entry::Instead(place) = crowd.enter(from.ip()) {
             let span = tracing::debug_span!("lobby", %from);

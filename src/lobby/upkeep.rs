@@ -66,7 +66,7 @@ impl Lobby {
             }
         };
         while let Some(Ok(())) = stop.run_until_cancelled(changes.changed()).await {
-            match self.reload().await {
+            match self.reread().await {
                 Ok(()) => tracing::info!("read the definitions of rooms and table games anew"),
                 Err(error) => tracing::error!(%error, "the definitions cannot be read anew"),
             }

@@ -9,17 +9,17 @@ use serde_json::{Value, json};
 
 use super::{
     Lobby,
-    ask::{Ask, Found},
+    ask::Ask,
     error::LobbyError,
     hall::Who,
-    ledger::{Ban, Sentence, Term},
+    ledger::{Ban, Mask, Sentence, Term},
     wire::{
         request::AdminAction,
         terms::{Code, Permission, Permissions, PlayerKind},
     },
 };
 use crate::{
-    accounts::{AccountId, Principal, Role, Subject, Verb},
+    accounts::{AccountId, Principal, Subject, Verb},
     audit::Actor,
     clock::UnixMillis,
 };
@@ -44,6 +44,8 @@ struct Recent {
     order: VecDeque<String>,
 }
 
+/// Bytes of a reason, at most: it is told to who is sent away, and it is in the audit log.
+const REASON: usize = 512;
 /// So many are remembered.
 const REMEMBERED: usize = 1024;
 
@@ -67,22 +69,7 @@ impl Departed {
     }
 }
 
-/// What everybody of a role may, unless somebody has set it.
-fn usual(role: Role) -> Permissions {
-    match role {
-        Role::Guest => Permissions::GUEST,
-        Role::Player => Permissions::REGISTERED,
-        Role::Host => Permissions::HOST,
-        Role::Admin => Permissions::ADMIN,
-    }
-}
-
 impl Lobby {
-    /// What an account may here; none: it may not come in.
-    pub(super) fn rights(&self, account: AccountId) -> Option<Permissions> {
-        rights(&self.accounts, &self.ledger, account)
-    }
-
     /// As whom somebody who is logged in keeps order, if they may.
     pub(super) fn warden(&self, who: &Who, actor: Actor) -> Option<Warden> {
         let kind = self.rights(who.account?)?.kind();
@@ -133,7 +120,14 @@ impl Lobby {
         let who = match (&here, action) {
             (Some(found), _) => Target::from(found),
             (None, AdminAction::Ban) => self.absent(player)?,
-            (None, _) => return Err(LobbyError::NobodyHere(player.into())),
+            (None, AdminAction::Ungag) => Target {
+                name: player.into(),
+                account: self.accounts.id_of(player),
+                address: None,
+            },
+            (None, AdminAction::Gag | AdminAction::Kick) => {
+                return Err(LobbyError::NobodyHere(player.into()));
+            }
         };
         if by.name.eq_ignore_ascii_case(&who.name) {
             return Err(LobbyError::Oneself);
@@ -149,6 +143,9 @@ impl Lobby {
             }
             (_, reason) => reason.unwrap_or_default(),
         };
+        if reason.len() > REASON || reason.contains(char::is_control) {
+            return Err(LobbyError::BadReason(REASON));
+        }
         let name = match action {
             AdminAction::Gag => "lobby.gag",
             AdminAction::Ungag => "lobby.ungag",
@@ -163,9 +160,17 @@ impl Lobby {
         let (lobby, keeper) = (self.clone(), by.name.clone());
         let work = async move {
             match action {
-                AdminAction::Gag | AdminAction::Ungag => {
-                    let gag = action == AdminAction::Gag;
-                    lobby.ask(|reply| Ask::Gag(who.name, gag, reply)).await
+                AdminAction::Gag => {
+                    let who = here.ok_or(LobbyError::NobodyHere(who.name))?;
+                    lobby.ask(|reply| Ask::Gag(who, reply)).await.map(drop)
+                }
+                AdminAction::Ungag => {
+                    let Target { name, account, .. } = who;
+                    let ungag = |reply| Ask::Ungag(name.clone(), account, reply);
+                    match lobby.ask(ungag).await? || here.is_some() {
+                        true => Ok(()),
+                        false => Err(LobbyError::NobodyHere(name)),
+                    }
                 }
                 AdminAction::Kick => lobby.kick(who.name, keeper, reason).await.map(drop),
                 AdminAction::Ban => {
@@ -189,7 +194,7 @@ impl Lobby {
         self.ask(|reply| Ask::Kick(name, by, reason, reply)).await
     }
 
-    pub(super) async fn find(&self, name: &str) -> Result<Option<Found>, LobbyError> {
+    pub(super) async fn find(&self, name: &str) -> Result<Option<Who>, LobbyError> {
         self.ask(|reply| Ask::Find(name.into(), reply)).await
     }
 
@@ -204,11 +209,7 @@ impl Lobby {
         }
         let who = self.departed.find(name);
         let who = who.ok_or_else(|| LobbyError::NobodyHere(name.into()))?;
-        Ok(Target {
-            name: who.name,
-            account: who.account,
-            address: Some(who.address),
-        })
+        Ok(Target::from(&who))
     }
 
     /// Gives or takes one permission; for administrators of the lobby.
@@ -249,11 +250,12 @@ impl Lobby {
         self.accounts
             .name_of(account)
             .ok_or_else(|| LobbyError::NobodyHere(format!("account {}", account.0)))?;
-        let set = self.ledger.permissions(account)?;
+        let set = self.ledger.mask(account)?;
         Ok((self.rights(account).unwrap_or_default(), set.is_some()))
     }
 
-    /// Sets what an account may in the lobby; none: what its role may (`lobby.manage`).
+    /// Sets what an account may in the lobby; none: what its role may (`lobby.manage`). When its role changes, what was
+    /// taken stays taken, and what was given is gone.
     pub async fn put_mask(
         &self,
         by: &Principal,
@@ -275,8 +277,13 @@ impl Lobby {
         let lobby = self.clone();
         let work = async move {
             match mask {
-                Some(mask) => lobby.ledger.set_permissions(account, mask).await?,
-                None => drop(lobby.ledger.clear_permissions(account).await?),
+                Some(permissions) => {
+                    let gone = || LobbyError::NobodyHere(format!("account {}", account.0));
+                    let (role, _) = lobby.accounts.role_of(account).ok_or_else(gone)?;
+                    let mask = Mask { permissions, role };
+                    lobby.ledger.set_mask(account, mask).await?;
+                }
+                None => drop(lobby.ledger.clear_mask(account).await?),
             }
             let mask = lobby.rights(account).unwrap_or_default();
             lobby.tell(Ask::Permit(account, mask)).await;
@@ -311,38 +318,18 @@ impl Lobby {
     }
 }
 
-/// What an account may here; none: it may not come in.
-pub(super) fn rights(
-    accounts: &crate::accounts::Accounts,
-    ledger: &super::ledger::Ledger,
-    account: AccountId,
-) -> Option<Permissions> {
-    let caller = crate::accounts::Caller {
-        door: crate::audit::Door::Box,
-        from: None,
-    };
-    let role = accounts.vouched(&caller, account)?.role;
-    match ledger.permissions(account) {
-        Ok(set) => Some(set.unwrap_or_else(|| usual(role))),
-        Err(error) => {
-            tracing::error!(%error, account = account.0, "taken for one who may nothing");
-            Some(Permissions::default())
-        }
-    }
-}
-
 struct Target {
     name: String,
     account: Option<AccountId>,
     address: Option<std::net::IpAddr>,
 }
 
-impl From<&Found> for Target {
-    fn from(found: &Found) -> Self {
+impl From<&Who> for Target {
+    fn from(who: &Who) -> Self {
         Self {
-            name: found.name.clone(),
-            account: found.account,
-            address: Some(found.address),
+            name: who.name.clone(),
+            account: who.account,
+            address: Some(who.address),
         }
     }
 }

@@ -14,10 +14,14 @@ use nix::{
     net::if_::InterfaceFlags,
     sys::resource::{Resource, getrlimit},
 };
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
 
 /// How long to wait when the system cannot give a connection (out of descriptors): others must end first.
-pub(crate) const RESPITE: Duration = Duration::from_millis(200);
+const RESPITE: Duration = Duration::from_millis(200);
 
 /// Connections that may wait to be accepted, where the system grants as many (`net.core.somaxconn`). With tokio's 128, a
 /// moment's burst of a crowd costs whoever comes next a second, until the kernel has asked again for them.
@@ -37,9 +41,35 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(WAITING)
 }
 
+/// The next connection at a door, until `stop`. `what` comes in there is for the log.
+pub(crate) async fn accepted<T, F>(
+    what: &str,
+    stop: &CancellationToken,
+    accept: impl Fn() -> F,
+) -> Option<T>
+where
+    F: Future<Output = io::Result<T>>,
+{
+    loop {
+        match stop.run_until_cancelled(accept()).await? {
+            Ok(connection) => return Some(connection),
+            Err(error) if is_theirs(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept {what} just now");
+                stop.run_until_cancelled(sleep(RESPITE)).await?;
+            }
+        }
+    }
+}
+
+/// The same address, as IPv4 where it is one.
+pub(crate) fn canonical(from: SocketAddr) -> SocketAddr {
+    SocketAddr::new(from.ip().to_canonical(), from.port())
+}
+
 /// Whether an `accept` failed by the peer's fault, gone with the connection; anything else is the system's and asks for
 /// a [pause](RESPITE).
-pub(crate) fn is_theirs(error: &io::Error) -> bool {
+fn is_theirs(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::ConnectionAborted
@@ -92,4 +122,31 @@ pub(crate) fn addresses() -> Vec<IpAddr> {
 pub(crate) fn descriptors() -> usize {
     let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
     usize::try_from(limit).unwrap_or(usize::MAX).min(16 << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_door_passes_over_who_left_and_waits_when_the_system_has_no_more() {
+        let stop = CancellationToken::new();
+        let ends = Mutex::new(vec![
+            Err(ErrorKind::ConnectionAborted),
+            Err(ErrorKind::OutOfMemory),
+            Ok(7),
+        ]);
+        let accept = || async {
+            let end = ends.lock().unwrap().remove(0);
+            end.map_err(io::Error::from)
+        };
+        let begin = tokio::time::Instant::now();
+        assert_eq!(accepted("guests", &stop, accept).await, Some(7));
+        assert_eq!(begin.elapsed(), RESPITE);
+        stop.cancel();
+        let never = || std::future::pending::<io::Result<u8>>();
+        assert_eq!(accepted("guests", &stop, never).await, None);
+    }
 }

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //!  spawn    argv, uid, limits ──► a process, its pipes, and the one reason when it cannot be
+//!  kill     every process of a user, in one step
 //!  passing  a descriptor that goes to another process over a socket
 //!  process  what a small supervisor does to itself, and the deaths it collects
 //!  pidfd    a process that cannot be confused with a later one of the same number
@@ -15,6 +16,7 @@
 //! ```
 
 pub mod cgroup;
+pub mod kill;
 pub mod passing;
 pub mod pidfd;
 pub mod probe;

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{cgroup, pidfd::PidFd, spawn};
+use super::{cgroup, kill, pidfd::PidFd};
 
 /// Says whether a value of the mark is to be believed.
 pub type Spares = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
@@ -84,7 +84,7 @@ impl Ties {
             if let Some(uid) = self.user.filter(|&uid| is_games_own(uid))
                 && !self.shares_its_user(uid)
             {
-                spawn::kill_user(uid).ok();
+                kill::kill_user(uid).ok();
             }
             // Hold all before any is killed, so that none sees another die and forks on.
             let held: Vec<PidFd> = members.iter().filter_map(open).collect();

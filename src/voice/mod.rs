@@ -42,6 +42,7 @@ mod watch;
 mod wire;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use error::VoiceError;
 pub use handle::{Legacy, Settings, Voice, open};
@@ -55,34 +56,14 @@ use crate::store::Catalog;
 
 /// A channel's id; never reused.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    utoipa::ToSchema,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(transparent)]
 pub struct ChannelId(pub u64);
 
 /// A KV user's id; never reused. Neither half of it is ever all ones, so that no packet of theirs looks like the box's.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    utoipa::ToSchema,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(transparent)]
 pub struct Uid(pub u64);

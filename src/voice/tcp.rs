@@ -32,9 +32,8 @@ use tracing::Instrument;
 
 use super::wire::{BODY, Command, Refusal, Reply, TYPE};
 use crate::net::{
-    RESPITE,
+    accepted, canonical,
     crowd::{Crowd, Entry, Place, Places},
-    is_theirs,
 };
 
 /// What the port grants.
@@ -93,19 +92,9 @@ pub(super) async fn serve<A, R>(
         counts,
         stop: stop.clone(),
     });
-    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
-        let (stream, from) = match accepted {
-            Ok((stream, from)) => (
-                stream,
-                SocketAddr::new(from.ip().to_canonical(), from.port()),
-            ),
-            Err(error) if is_theirs(&error) => continue,
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept voice control connections just now");
-                stop.run_until_cancelled(tokio::time::sleep(RESPITE)).await;
-                continue;
-            }
-        };
+    let what = "voice control connections";
+    while let Some((stream, from)) = accepted(what, &stop, || listener.accept()).await {
+        let from = canonical(from);
         let entry = crowd.enter(from.ip());
         if !matches!(entry, Entry::Free(_)) {
             port.counts.crowded_out.fetch_add(1, Relaxed);

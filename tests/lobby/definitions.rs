@@ -2,10 +2,15 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use crate::common::{
-    House,
-    ggz::{Client, attribute, launching},
-    installed,
+use serde_json::json;
+
+use crate::{
+    common::{
+        House, code,
+        ggz::{Client, attribute, launching},
+        installed,
+    },
+    order::done,
 };
 
 /// A box with a data folder that every user may look into.
@@ -121,6 +126,9 @@ async fn rooms_change_while_people_are_in_them() {
     .unwrap();
     let add = alice.until("<UPDATE TYPE='room' ACTION='add'>");
     assert!(add.contains("NAME='The attic'"), "{add}");
+    let records = done(&house, "lobby.reload", "definitions").await;
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!(records[0]["name"], "box");
     let attic: u32 = attribute(&add, "ID").parse().unwrap();
     let enter = |room: u32| format!("<ENTER ROOM='{room}'/>");
     alice.enter(attic);
@@ -194,4 +202,49 @@ async fn rooms_change_while_people_are_in_them() {
     .unwrap();
     bob.until("NAME='Last'");
     assert_eq!(bob.number("room", "The porch"), 0);
+}
+
+#[tokio::test]
+async fn the_first_room_keeps_its_game_and_who_gives_it_another_is_told() {
+    let mut house = furnished(&[]).await;
+    let path = "/api/v1/lobby/definitions/rooms/entry";
+    let wish =
+        |title, game| json!({"toml": format!("title = \"{title}\"\ndescription = \"A.\"\n{game}")});
+    let chess = Some(wish("Door", "game = \"chess\"\n"));
+    let answer = house.call("PUT", path, chess.clone()).await;
+    assert_eq!(code(&answer), (422, "bad-field"));
+    let why = answer.1["why"].as_str().unwrap();
+    assert!(
+        why.starts_with("entry: game: counts from the next start"),
+        "{why}"
+    );
+    // Anything else of it can be changed where it stands.
+    house.ok("PUT", path, Some(wish("Door", ""))).await;
+    // The same in a file, with a room that comes with it.
+    house.ok("DELETE", &format!("{path}/override"), None).await;
+    let mut alice = Client::guest(&house, "alice");
+    let file = house.data().join("rooms/entry.toml");
+    fs::write(
+        &file,
+        "title = \"Door\"\ndescription = \"A.\"\ngame = \"chess\"\n",
+    )
+    .unwrap();
+    let attic = house.data().join("rooms/attic.toml");
+    fs::write(attic, "title = \"Attic\"\ndescription = \"A.\"\n").unwrap();
+    alice.until("<UPDATE TYPE='room' ACTION='add'>");
+    let path = "/api/v1/lobby/definitions";
+    let fault = house.ok("GET", path, None).await["faults"].to_string();
+    assert!(
+        fault.contains("rooms/entry.toml: game: counts from the next start"),
+        "{fault}"
+    );
+    assert!(house.stop());
+    house.start();
+    let mut alice = Client::guest_in(&house, "alice", 0);
+    let chess = alice.number("game", "Chess");
+    alice.launch(
+        &house,
+        chess,
+        &["<SEAT NUM='0' TYPE='open'/>", "<SEAT NUM='1' TYPE='open'/>"],
+    );
 }

@@ -9,6 +9,7 @@ mod doors;
 mod foreign;
 mod logins;
 mod matches;
+mod meta;
 mod order;
 mod restarts;
 mod rooms;

@@ -1,7 +1,9 @@
 //! Keeping order: gags, kicks, bans, permissions.
 
+use serde_json::{Value, json};
+
 use crate::common::{
-    House,
+    House, code,
     ggz::{Client, account},
 };
 
@@ -171,4 +173,117 @@ async fn an_administrator_says_what_others_may() {
         bea.player("bea")
             .contains("TYPE='host' TABLE='-1' PERMS='0x00000097'")
     );
+}
+
+/// What was done to whom, as the audit log has it: the intents.
+pub(crate) async fn done(house: &House, action: &str, subject: &str) -> Vec<Value> {
+    let log = house.ok("GET", "/api/v1/audit", None).await;
+    let records = log.as_array().unwrap().iter();
+    let fits = |record: &&Value| {
+        record["action"] == action && record["subject"] == subject && record["of"].is_null()
+    };
+    records.filter(fits).cloned().collect()
+}
+
+#[tokio::test]
+async fn an_account_that_is_closed_or_demoted_loses_what_it_could_in_the_house() {
+    let house = House::open().await;
+    account(&house, "otto", "admin");
+    account(&house, "anna", "admin");
+    account(&house, "bea", "player");
+    let mut otto = Client::member_in(&house, "otto", 0);
+    let mut anna = Client::member_in(&house, "anna", 0);
+    let mut bea = Client::member_in(&house, "bea", 0);
+    // A mask of her own, while she is an administrator.
+    let perm = |perm, value| format!("<ADMINPERM PLAYER='anna' PERM='{perm}' VALUE='{value}'/>");
+    assert_eq!(otto.ask(&perm("no_stats", "true")), "ok");
+    anna.until("PERMS='0x000001DF'");
+    let patch = json!({"role": "player"});
+    let accounts = house.ok("GET", "/api/v1/accounts", None).await;
+    let id_of = |name: &str| {
+        let mut all = accounts.as_array().unwrap().iter();
+        let account = all.find(|account| account["name"] == name).unwrap();
+        format!("/api/v1/accounts/{}", account["id"])
+    };
+    house.ok("PATCH", &id_of("anna"), Some(patch)).await;
+    anna.until("<PLAYER ID='anna' TYPE='normal' PERMS='0x00000007'/>");
+    assert_eq!(
+        anna.ask(&admin("kick", "bea", "out")),
+        "no permission",
+        "she was demoted"
+    );
+    let patch = json!({"disabled": true});
+    house.ok("PATCH", &id_of("bea"), Some(patch)).await;
+    let last = bea.last_words();
+    let [.., why, end] = &last[..] else {
+        panic!("{last:?}");
+    };
+    assert_eq!(
+        why,
+        "<CHAT TYPE='private' FROM='[Server]'>your account was closed</CHAT>"
+    );
+    assert_eq!(end, "</SESSION>");
+    let records = done(&house, "lobby.kick", "player bea").await;
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!(records[0]["name"], "box");
+}
+
+#[tokio::test]
+async fn a_ban_puts_out_every_guest_whom_it_keeps_out() {
+    let house = House::open().await;
+    account(&house, "otto", "admin");
+    let mut otto = Client::member_in(&house, "otto", 0);
+    let mut carl = Client::guest_in(&house, "carl", 0);
+    let mut karl = Client::guest_in(&house, "karl", 0);
+    assert_eq!(otto.ask(&admin("ban", "carl", "cheats")), "ok");
+    for banned in [&mut carl, &mut karl] {
+        let last = banned.last_words();
+        let why = "<CHAT TYPE='private' FROM='otto'>cheats</CHAT>".to_owned();
+        assert!(last.contains(&why), "{last:?}");
+    }
+    // Members come in from there, and stay.
+    otto.all();
+    assert_eq!(otto.ask("<CHAT>peace</CHAT>"), "ok");
+}
+
+#[tokio::test]
+async fn a_gag_can_be_lifted_when_its_guest_has_left_and_reasons_are_bounded() {
+    let house = House::open().await;
+    account(&house, "otto", "admin");
+    let mut otto = Client::member_in(&house, "otto", 0);
+    let mut carl = Client::guest_in(&house, "carl", 0);
+    assert_eq!(otto.ask(&admin("ungag", "zoe", "")), "usr lookup");
+    assert_eq!(otto.ask(&admin("gag", "carl", "")), "ok");
+    carl.leave_house();
+    otto.until("<PLAYER ID='carl'/>");
+    assert_eq!(otto.ask(&admin("ungag", "carl", "")), "ok");
+    let mut carl = Client::guest_in(&house, "carl", 0);
+    otto.all();
+    assert_eq!(carl.ask("<CHAT>at last</CHAT>"), "ok");
+    otto.hears(&["<CHAT TYPE='normal' FROM='carl'>at last</CHAT>"]);
+
+    for (length, answer) in [(513, "bad options"), (512, "ok")] {
+        let reason = "x".repeat(length);
+        let request = admin("kick", "carl", &reason);
+        assert_eq!(otto.ask(&request), answer, "{length}");
+    }
+    let reason = json!({"reason": "y".repeat(513)});
+    let path = "/api/v1/lobby/players/otto/kick";
+    let answer = house.call("POST", path, Some(reason)).await;
+    assert_eq!(code(&answer), (422, "bad-field"));
+    assert_eq!(answer.1["field"], "reason");
+}
+
+#[tokio::test]
+async fn what_everybody_is_told_over_the_web_is_recorded_and_a_word_to_a_room_is_not() {
+    let house = House::open().await;
+    let mut carl = Client::guest_in(&house, "carl", 0);
+    for (room, kind) in [(json!(0), "normal"), (Value::Null, "announce")] {
+        let wish = json!({"room": room, "text": "supper"});
+        house.ok("POST", "/api/v1/lobby/chat", Some(wish)).await;
+        carl.until(&format!("<CHAT TYPE='{kind}' FROM='ada'>supper</CHAT>"));
+    }
+    let records = done(&house, "lobby.announce", "everybody").await;
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!(records[0]["detail"], json!({"text": "supper"}));
 }

@@ -1,3 +1,5 @@
+//! The command line, read as people type it.
+
 use clap::CommandFactory as _;
 
 use super::{values::VERBS, *};

@@ -11,8 +11,8 @@ use std::{
 use include_dir::{Dir, include_dir};
 
 use super::{
-    Definitions, RoomDefinition, checks::MAX_BYTES, fault::Fault, files, native, original,
-    settle::Found,
+    Definitions, RoomDefinition, TableGame, checks::MAX_BYTES, fault::Fault, files, native,
+    original, settle::Found,
 };
 
 static TABLES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/data/tables");
@@ -61,12 +61,19 @@ pub fn reload(former: &Definitions, data: Option<&Path>, stored: &Stored) -> Def
     find(data, stored).settle(former)
 }
 
-/// What is wrong with a definition that somebody wants to store: all of it, a sentence each.
-pub fn check(kind: Kind, name: &str, text: &str) -> Result<(), Vec<String>> {
+/// What is wrong with a definition that somebody wants to store while `now` is in effect: all of it, a sentence each.
+pub fn check(kind: Kind, name: &str, text: &str, now: &Definitions) -> Result<(), Vec<String>> {
     let mut found = Found::default();
     found.add(kind, name, false, name, None, text);
-    let faults = found.faults.iter().map(ToString::to_string);
-    let faults: Vec<_> = faults.collect();
+    let mut faults: Vec<_> = found.faults.iter().map(ToString::to_string).collect();
+    if faults.is_empty() && kind == Kind::Room && name == RoomDefinition::FIRST {
+        // What else is wrong with the others is nothing to whom this one belongs.
+        let games = now.games.iter();
+        found.games = games
+            .map(|game| (game.name.clone(), TableGame::clone(game)))
+            .collect();
+        faults = found.settle(now).faults;
+    }
     if faults.is_empty() {
         Ok(())
     } else {
@@ -413,9 +420,10 @@ mod tests {
 
     #[test]
     fn what_is_to_be_stored_can_be_checked_before() {
-        assert_eq!(check(Kind::Room, "attic", STORED), Ok(()));
-        let faults = check(Kind::Room, "../attic", "title = 1").unwrap_err();
+        let now = Definitions::default();
+        assert_eq!(check(Kind::Room, "attic", STORED, &now), Ok(()));
+        let faults = check(Kind::Room, "../attic", "title = 1", &now).unwrap_err();
         assert_eq!(faults.len(), 3, "{faults:?}");
-        assert!(check(Kind::Game, "attic", STORED).is_err());
+        assert!(check(Kind::Game, "attic", STORED, &now).is_err());
     }
 }

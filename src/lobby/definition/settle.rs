@@ -2,7 +2,7 @@
 //!
 //! - A definition that is broken just now (an editor is half-way through it) leaves what was in effect in effect.
 //! - A room whose game is not there is not open.
-//! - There is always room 0, [`RoomDefinition::FIRST`].
+//! - There is always room 0, [`RoomDefinition::FIRST`]. It keeps its game as long as the box runs.
 //! - Where there is more than may be, who was there before stays; then the order of names decides.
 
 use std::{
@@ -72,8 +72,24 @@ impl Found {
         }
         let mut rooms = BTreeMap::new();
         for (name, draft) in std::mem::take(&mut self.rooms) {
+            let file = draft.file.clone();
             match self.open(draft) {
-                Ok(room) => {
+                Ok(mut room) => {
+                    let other_game = |first: &&Arc<RoomDefinition>| {
+                        first.name == RoomDefinition::FIRST && first.game != room.game
+                    };
+                    if name == RoomDefinition::FIRST
+                        && let Some(first) = former.rooms.first().filter(other_game)
+                    {
+                        room.game.clone_from(&first.game);
+                        self.faults.push(Fault {
+                            file,
+                            key: "game".into(),
+                            what: "counts from the next start on: the first room stays, with its game, \
+                                   as long as the box runs"
+                                .into(),
+                        });
+                    }
                     rooms.insert(name, Arc::new(room));
                 }
                 Err(fault) => self.faults.push(fault),
@@ -216,6 +232,27 @@ mod tests {
             settled.faults,
             ["b: game: is not open: there is no game `b`"]
         );
+    }
+
+    #[test]
+    fn the_entry_keeps_its_game_and_that_is_told_as_long_as_its_file_names_another() {
+        let games = ["b", "c"];
+        let start = |game| found(&games, &[("entry", game)]).settle(&Definitions::default());
+        assert!(start(Some("b")).faults.is_empty());
+        for (was, now) in [(None, Some("b")), (Some("b"), Some("c")), (Some("b"), None)] {
+            let mut settled = start(was);
+            for _ in 0..2 {
+                settled = found(&games, &[("entry", now)]).settle(&settled);
+                assert_eq!(settled.rooms[0].game.as_deref(), was);
+                assert!(
+                    matches!(&settled.faults[..], [fault] if fault.starts_with("entry: game: counts from the next")),
+                    "{:?}",
+                    settled.faults
+                );
+            }
+            let back = found(&games, &[("entry", was)]).settle(&settled);
+            assert!(back.faults.is_empty());
+        }
     }
 
     #[test]

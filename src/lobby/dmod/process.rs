@@ -36,6 +36,7 @@ use crate::{
     lobby::definition::TableGame,
     sandbox::{
         cgroup::{self, Hierarchy},
+        kill,
         pidfd::PidFd,
         process::Ended,
         spawn::{self, Launch, SpawnError, Step},
@@ -122,7 +123,7 @@ fn start(recipe: &Recipe) -> Result<Process, Start> {
     let uid = recipe.user.as_ref().map(|(uid, _)| *uid);
     if let Some(uid) = uid {
         // What a daemon that was killed may have left behind.
-        spawn::kill_user(uid).map_err(Start::System)?;
+        kill::kill_user(uid).map_err(Start::System)?;
     }
     let pool = recipe.user.as_ref().map(|(_, pool)| pool);
     let path = recipe.tables.join(&recipe.folder);
@@ -233,7 +234,7 @@ fn prepare(path: &Path, pool: Option<&RangeInclusive<u32>>) -> io::Result<Option
 pub(super) fn command(game: &TableGame, args: &[String]) -> Result<Vec<String>, Start> {
     let mut argv: Vec<String> = game.argv.iter().chain(args).cloned().collect();
     let program = game.argv.first().filter(|name| !name.is_empty());
-    let program = program.ok_or(spawn::SpawnError::Nameless)?;
+    let program = program.ok_or(SpawnError::Nameless)?;
     let path = Path::new(program);
     if program == "longhouse" {
         // This very program, even where the game's user cannot reach its file by name.

@@ -1,9 +1,15 @@
 //! What people say to each other, and who hears it.
 
-use super::{At, Effect, Hall, SessionId, TableKey};
-use crate::lobby::wire::{
-    push::Push,
-    terms::{Action, ChatKind, Code, Permission, RoomId},
+use std::net::IpAddr;
+
+use super::{At, Effect, Hall, SessionId, TableKey, Who};
+use crate::{
+    accounts::AccountId,
+    lobby::wire::{
+        push::Push,
+        terms::{Action, ChatKind, Code, Permission, RoomId},
+    },
+    net::network,
 };
 
 /// Characters that one may say at once, as every client is told. Without an end a few of them could fill the outboxes of
@@ -52,9 +58,34 @@ impl Hall {
         self.effects.push(effect);
     }
 
-    fn is_gagged(&self, id: SessionId) -> bool {
-        let name = self.person(id).who.name.to_ascii_lowercase();
-        self.gagged.contains(&name)
+    pub(super) fn is_gagged(&self, id: SessionId) -> bool {
+        !self.gagged.is_empty() && self.gagged.contains(&(&self.person(id).who).into())
+    }
+
+    /// Gags somebody, here or not. False: they are gagged already.
+    pub(in crate::lobby) fn gag(&mut self, who: &Who) -> bool {
+        self.gagged.insert(who.into())
+    }
+
+    /// Ungags an account, and every guest of this name. False: nobody was gagged.
+    pub(in crate::lobby) fn ungag(&mut self, name: &str, account: Option<AccountId>) -> bool {
+        let before = self.gagged.len();
+        self.gagged.retain(|gagged| match gagged {
+            Gagged::Account(theirs) => Some(*theirs) != account,
+            Gagged::Guest(theirs, _) => !theirs.eq_ignore_ascii_case(name),
+        });
+        self.gagged.len() < before
+    }
+
+    /// A guest who is gagged does not get rid of it by making an account of their name.
+    pub(super) fn take_gag_along(&mut self, who: &Who) {
+        let guest = Who {
+            account: None,
+            ..who.clone()
+        };
+        if self.gagged.contains(&(&guest).into()) {
+            self.gag(who);
+        }
     }
 
     fn heard_by_room(&self, by: SessionId) -> Result<Heard, Code> {
@@ -117,8 +148,14 @@ impl Hall {
     }
 
     /// Somebody says something in a room without being there, or in all rooms.
-    pub(in crate::lobby) fn call(&mut self, room: Option<RoomId>, from: &str, text: &str) -> bool {
-        if self.gagged.contains(&from.to_ascii_lowercase()) {
+    pub(in crate::lobby) fn call(
+        &mut self,
+        room: Option<RoomId>,
+        from: &str,
+        account: Option<AccountId>,
+        text: &str,
+    ) -> bool {
+        if account.is_some_and(|account| self.gagged.contains(&Gagged::Account(account))) {
             return false;
         }
         let push = |kind| Push::Chat {
@@ -132,6 +169,23 @@ impl Hall {
         };
         self.effects.push(effect);
         true
+    }
+}
+
+/// Who is gagged: a person, and not whoever has their name later.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Gagged {
+    Account(AccountId),
+    /// Their name in lower case, and the network that they came from.
+    Guest(String, IpAddr),
+}
+
+impl From<&Who> for Gagged {
+    fn from(who: &Who) -> Self {
+        match who.account {
+            Some(account) => Self::Account(account),
+            None => Self::Guest(who.name.to_ascii_lowercase(), network(who.address)),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Chair, Effect, Hall, RoomState, SessionId};
 use crate::lobby::{
+    definition::Entry,
     view,
     wire::{
         push::{About, Body, GameView, PlayerView, Push, RoomView, SeatInfo, TableView},
@@ -100,9 +101,23 @@ impl Hall {
 
     /// All rooms that are not gone, with all that is in them.
     pub(in crate::lobby) fn survey(&self) -> Vec<view::RoomView> {
-        let rooms = (0..).map(RoomId).zip(&self.rooms);
-        let there = rooms.filter(|(_, room)| room.state != RoomState::Gone);
-        let view = |(id, room): (RoomId, &super::Room)| view::RoomView {
+        let rooms = (0..self.rooms.len() as u32).map(RoomId);
+        rooms.filter_map(|id| self.survey_of(id)).collect()
+    }
+
+    /// Who may come into that room, if it is there.
+    pub(in crate::lobby) fn entry_of(&self, id: RoomId) -> Option<Entry> {
+        let there = self.room_of(id);
+        let there = there.filter(|room| room.state != RoomState::Gone)?;
+        Some(there.definition.entry)
+    }
+
+    /// One of them.
+    pub(in crate::lobby) fn survey_of(&self, id: RoomId) -> Option<view::RoomView> {
+        let room = self
+            .room_of(id)
+            .filter(|room| room.state != RoomState::Gone)?;
+        Some(view::RoomView {
             id,
             name: room.definition.name.clone(),
             title: room.definition.title.text.clone(),
@@ -113,8 +128,7 @@ impl Hall {
             max_tables: room.definition.max_tables,
             players: self.players_in(id),
             tables: self.tables_in(id),
-        };
-        there.map(view).collect()
+        })
     }
 
     /// About the people at one's table. Where they come from is for those who keep order.

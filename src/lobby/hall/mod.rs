@@ -36,6 +36,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use self::chat::Gagged;
 pub(super) use self::chat::{BOX, LENGTH};
 pub(super) use self::effect::{Effect, Report, Saved};
 use self::{
@@ -201,8 +202,10 @@ pub(super) struct Hall {
     people: HashMap<SessionId, Person>,
     /// By lower-case name.
     names: HashMap<String, SessionId>,
-    /// By lower-case name.
-    gagged: HashSet<String>,
+    /// Those of them who have an account; each comes in under its name, and so but once.
+    members: HashMap<AccountId, SessionId>,
+    /// Also those who have left; until the box stops.
+    gagged: HashSet<Gagged>,
     tables: BTreeMap<TableKey, Table>,
     /// Tables whose game may still run: those that stand, and those that are being ended.
     running: HashSet<TableKey>,
@@ -218,6 +221,7 @@ impl Hall {
             rooms: Vec::new(),
             people: HashMap::new(),
             names: HashMap::new(),
+            members: HashMap::new(),
             gagged: HashSet::new(),
             tables: BTreeMap::new(),
             running: HashSet::new(),

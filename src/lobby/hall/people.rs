@@ -35,7 +35,12 @@ impl Hall {
         if self.is_here(&who.name) {
             return Err(Code::AlreadyLoggedIn);
         }
+        if fresh.is_some() {
+            self.take_gag_along(&who);
+        }
         self.names.insert(who.name.to_ascii_lowercase(), id);
+        self.members
+            .extend(who.account.map(|account| (account, id)));
         self.people.insert(
             id,
             Person {
@@ -82,6 +87,9 @@ impl Hall {
         self.take_channel(id);
         let person = self.people.remove(&id).expect("still here");
         self.names.remove(&person.who.name.to_ascii_lowercase());
+        if let Some(account) = person.who.account {
+            self.members.remove(&account);
+        }
     }
 
     /// Takes their waiting channel away, unused.
@@ -94,14 +102,14 @@ impl Hall {
     /// Sends somebody away, with a reason to read; a stranger cannot come between the two. False: they are not here.
     pub(in crate::lobby) fn kick(
         &mut self,
-        name: &str,
+        id: SessionId,
         by: &str,
         reason: &str,
         world: World<'_>,
     ) -> bool {
-        let Some(id) = self.named(name) else {
+        if !self.people.contains_key(&id) {
             return false;
-        };
+        }
         self.whisper(id, by, reason);
         self.tell(id, Push::End);
         self.effects.push(Effect::Disconnect(id));
@@ -118,19 +126,20 @@ impl Hall {
         self.people.get(&id).map(|person| &person.who)
     }
 
-    /// Everybody here who has an account.
-    pub(in crate::lobby) fn members(&self) -> Vec<(SessionId, AccountId)> {
-        let member = |(id, person): (&SessionId, &Person)| Some((*id, person.who.account?));
-        self.people.iter().filter_map(member).collect()
+    /// Where this account is.
+    pub(in crate::lobby) fn member(&self, account: AccountId) -> Option<SessionId> {
+        self.members.get(&account).copied()
     }
 
-    /// Gags or ungags. False: nothing has changed.
-    pub(in crate::lobby) fn gag(&mut self, name: &str, gag: bool) -> bool {
-        let name = name.to_ascii_lowercase();
-        match gag {
-            true => self.gagged.insert(name),
-            false => self.gagged.remove(&name),
-        }
+    /// Everybody here, and what they may.
+    pub(in crate::lobby) fn everybody(&self) -> Vec<(SessionId, Who, Permissions)> {
+        let person = |(id, person): (&SessionId, &Person)| {
+            let Person {
+                who, permissions, ..
+            } = person;
+            (*id, who.clone(), *permissions)
+        };
+        self.people.iter().map(person).collect()
     }
 
     /// What they may has changed.
@@ -208,12 +217,10 @@ impl Hall {
 
     /// What somebody of this account has come to in a game.
     pub(in crate::lobby) fn rated(&mut self, game: &str, account: AccountId, stats: Stats) {
-        let is_theirs = |person: &Person| person.who.account == Some(account);
-        let found = self.people.iter().find(|(_, person)| is_theirs(person));
-        let Some((&id, person)) = found else {
+        let Some(id) = self.member(account) else {
             return; // they have left
         };
-        let Some(room) = person.room else {
+        let Some(room) = self.person(id).room else {
             return;
         };
         let played_here = self.game_of(room).is_some_and(|played| played.name == game);

@@ -1,6 +1,6 @@
 //! Bans: who may not come in.
 
-use std::{net::IpAddr, time::Duration};
+use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use super::{
     LedgerError,
@@ -119,6 +119,9 @@ impl Ledger {
     ) -> Option<Ban> {
         let from = address.map(network);
         let image = self.image();
+        if !image.barred.may_bar(name, account, from) {
+            return None;
+        }
         let mut holding = image.bans.values().filter(|ban| !ban.has_ended(now));
         let fits = |ban: &&Ban| match (account, ban.account) {
             (Some(account), Some(barred)) => account == barred,
@@ -157,6 +160,41 @@ impl Sentence {
 impl Ban {
     fn has_ended(&self, now: UnixMillis) -> bool {
         self.until.is_some_and(|until| now >= until)
+    }
+}
+
+/// Whom bans name, so that a look at everybody in the house need not go through all bans for each.
+#[derive(Debug, Default)]
+pub(super) struct Barred {
+    accounts: HashSet<AccountId>,
+    /// In lower case.
+    names: HashSet<String>,
+    networks: HashSet<IpAddr>,
+}
+
+impl Barred {
+    pub(super) fn by<'a>(bans: impl Iterator<Item = &'a Ban>) -> Self {
+        let mut barred = Self::default();
+        for ban in bans {
+            match ban.account {
+                Some(account) => drop(barred.accounts.insert(account)),
+                None => drop(barred.names.insert(ban.name.to_ascii_lowercase())),
+            }
+            barred.networks.extend(ban.network);
+        }
+        barred
+    }
+
+    /// False: no ban keeps them out.
+    fn may_bar(&self, name: &str, account: Option<AccountId>, from: Option<IpAddr>) -> bool {
+        match account {
+            Some(account) => self.accounts.contains(&account),
+            None => {
+                !self.names.is_empty()
+                    && (self.names.contains(&name.to_ascii_lowercase())
+                        || from.is_some_and(|network| self.networks.contains(&network)))
+            }
+        }
     }
 }
 

@@ -3,17 +3,22 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt,
-    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
+use tokio::sync::watch;
+
 use super::{
-    LedgerError, matches,
+    LedgerError,
+    bans::Barred,
+    matches,
     records::{
-        BANS, Ban, Counts, Person, RATINGS, Rating, SAVEGAMES, Savegame, Sitting, Standing, rating,
+        BANS, Ban, Counts, PERMISSIONS, PermissionRecord, Person, RATINGS, Rating, SAVEGAMES,
+        Savegame, Sitting, Standing, rating,
     },
 };
 use crate::{
-    accounts::Accounts,
+    accounts::{AccountId, Accounts},
     store::{Record, Store, StoreError, Table},
 };
 
@@ -22,8 +27,12 @@ use crate::{
 pub(crate) struct Ledger {
     pub(super) store: Store,
     pub(super) accounts: Accounts,
-    /// Locked for a look, or for taking over what the store knows; never across an await.
+    /// Locked for a look, or for a change that is known already; never across an await or a question to the store.
     image: Arc<RwLock<Image>>,
+    /// Held by who asks the store for what was touched, until the image has it; never across an await.
+    reading: Arc<Mutex<()>>,
+    /// That bans or permissions have changed.
+    changed: watch::Sender<()>,
     /// Matches that are kept, at most.
     pub(super) kept: u64,
 }
@@ -35,6 +44,11 @@ pub(super) struct Image {
     boards: HashMap<String, HashMap<Vec<u8>, (Person, Standing)>>,
     /// By key, as all that follow.
     pub(super) bans: BTreeMap<Vec<u8>, Ban>,
+    /// Of all of them, also of those that have ended.
+    pub(super) barred: Barred,
+    pub(super) masks: HashMap<AccountId, PermissionRecord>,
+    /// Some of the masks do not decode: who has none is looked up in the store.
+    pub(super) doubtful: bool,
     pub(super) savegames: BTreeMap<Vec<u8>, Savegame>,
     /// Tables that are there now: what they saved is not for others to resume.
     pub(super) held: HashSet<Sitting>,
@@ -49,8 +63,6 @@ pub(crate) struct Ranked {
     pub(crate) name: String,
     /// What their place follows from: a highscore, a rating, or wins less losses.
     pub(crate) score: f64,
-    /// All of it.
-    pub(crate) standing: Standing,
 }
 
 impl Ledger {
@@ -61,13 +73,31 @@ impl Ledger {
             image.take_rating(rating);
         }
         image.bans = readable(store.scan(BANS, b""))?.into_iter().collect();
+        image.barred = Barred::by(image.bans.values());
+        for mask in store.scan(PERMISSIONS, b"") {
+            match mask {
+                Ok((_, mask)) => drop(image.masks.insert(mask.account, mask)),
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    tracing::error!("whose permissions these are may do nothing: {error}");
+                    image.doubtful = true;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
         image.savegames = readable(store.scan(SAVEGAMES, b""))?.into_iter().collect();
         Ok(Self {
             store,
             accounts,
             image: Arc::new(RwLock::new(image)),
+            reading: Arc::default(),
+            changed: watch::Sender::new(()),
             kept: matches::KEPT,
         })
+    }
+
+    /// Told when a ban or a permission has changed.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// How somebody does in a game; as a newcomer where nothing is known.
@@ -84,26 +114,28 @@ impl Ledger {
         let image = self.image();
         let board = image.boards.get(game);
         let people = board.into_iter().flat_map(HashMap::values);
-        let mut ranked: Vec<Ranked> = people
-            .filter_map(|(person, standing)| {
+        let mut people: Vec<(f64, Person)> = people
+            .filter_map(|(person, standing)| Some((standing.rank(counts)?, person.clone())))
+            .collect();
+        drop(image);
+        people.sort_unstable_by(|(one, _), (other, _)| other.total_cmp(one));
+        // Only those who may be among the first are asked for their names: all who are even with one of them.
+        let mut ranked: Vec<Ranked> = Vec::new();
+        for even in people.chunk_by(|(one, _), (other, _)| one.total_cmp(other).is_eq()) {
+            let before = ranked.len();
+            if before >= most {
+                break;
+            }
+            ranked.extend(even.iter().filter_map(|(score, person)| {
                 Some(Ranked {
                     person: person.clone(),
                     name: self.name(person)?,
-                    score: standing.rank(counts)?,
-                    standing: *standing,
+                    score: *score,
                 })
-            })
-            .collect();
-        drop(image);
-        let order = |one: &Ranked, other: &Ranked| {
-            let by_score = other.score.total_cmp(&one.score);
-            by_score.then_with(|| one.name.cmp(&other.name))
-        };
-        if most < ranked.len() {
-            ranked.select_nth_unstable_by(most, order);
-            ranked.truncate(most);
+            }));
+            ranked[before..].sort_unstable_by(|one, other| one.name.cmp(&other.name));
         }
-        ranked.sort_unstable_by(order);
+        ranked.truncate(most);
         ranked
     }
 
@@ -143,6 +175,7 @@ pub(super) enum Touched {
     Rating(String, Person),
     Ban(Vec<u8>),
     Savegame(Vec<u8>),
+    Mask(AccountId),
 }
 
 /// See [`Ledger::touching`].
@@ -153,28 +186,68 @@ pub(super) struct Touching<'a> {
 
 impl Drop for Touching<'_> {
     fn drop(&mut self) {
-        let store = &self.ledger.store;
-        // Locked before the store is read, or an older state could be taken over after a newer one.
-        let mut image = self.ledger.image_mut();
-        for touched in self.touched.drain(..) {
-            match touched {
-                Touched::Rating(game, person) => {
-                    match anew(store, RATINGS, &rating(&game, &person)) {
-                        Seen::There(found) => image.take_rating(found),
-                        Seen::Gone => image.drop_rating(&game, &person),
-                        Seen::Unknown => {}
-                    }
-                }
-                Touched::Ban(key) => anew(store, BANS, &key).into_map(&mut image.bans, key),
-                Touched::Savegame(key) => {
-                    anew(store, SAVEGAMES, &key).into_map(&mut image.savegames, key);
-                }
+        let ledger = self.ledger;
+        // One after the other, or an older state could be taken over after a newer one. Who only looks at the image does
+        // not wait for the store.
+        let reading = ledger.reading.lock();
+        let _reading = reading.unwrap_or_else(PoisonError::into_inner);
+        let touched = self.touched.drain(..);
+        let seen: Vec<_> = touched.map(|one| one.anew(&ledger.store)).collect();
+        let mut image = ledger.image_mut();
+        let bans = seen.iter().any(|one| matches!(one, Anew::Ban(..)));
+        let masks = seen.iter().any(|one| matches!(one, Anew::Mask(..)));
+        for one in seen {
+            image.take(one);
+        }
+        if bans {
+            image.barred = Barred::by(image.bans.values());
+        }
+        drop(image);
+        if bans || masks {
+            ledger.changed.send_replace(());
+        }
+    }
+}
+
+impl Touched {
+    fn anew(self, store: &Store) -> Anew {
+        match self {
+            Self::Rating(game, person) => {
+                let seen = anew(store, RATINGS, &rating(&game, &person));
+                Anew::Rating(game, person, seen)
+            }
+            Self::Ban(key) => Anew::Ban(anew(store, BANS, &key), key),
+            Self::Savegame(key) => Anew::Savegame(anew(store, SAVEGAMES, &key), key),
+            Self::Mask(account) => {
+                let key = account.0.to_be_bytes();
+                Anew::Mask(anew(store, PERMISSIONS, &key), account)
             }
         }
     }
 }
 
+/// What the store says of what was touched.
+enum Anew {
+    Rating(String, Person, Seen<Rating>),
+    Ban(Seen<Ban>, Vec<u8>),
+    Savegame(Seen<Savegame>, Vec<u8>),
+    Mask(Seen<PermissionRecord>, AccountId),
+}
+
 impl Image {
+    fn take(&mut self, anew: Anew) {
+        match anew {
+            Anew::Rating(_, _, Seen::There(found)) => self.take_rating(found),
+            Anew::Rating(game, person, Seen::Gone) => self.drop_rating(&game, &person),
+            Anew::Rating(_, _, Seen::Unknown) => {}
+            Anew::Ban(seen, key) => seen.into_map(&mut self.bans, key),
+            Anew::Savegame(seen, key) => seen.into_map(&mut self.savegames, key),
+            Anew::Mask(Seen::There(mask), account) => drop(self.masks.insert(account, mask)),
+            Anew::Mask(Seen::Gone, account) => drop(self.masks.remove(&account)),
+            Anew::Mask(Seen::Unknown, _) => {}
+        }
+    }
+
     fn take_rating(&mut self, rating: Rating) {
         let board = self.boards.entry(rating.game).or_default();
         board.insert(rating.person.key(), (rating.person, rating.standing));

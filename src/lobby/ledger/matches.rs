@@ -6,8 +6,8 @@ use super::{
     LedgerError,
     handle::{Ledger, Touched, readable_one},
     records::{
-        MATCHES, MATCHES_OF, Match, MatchId, MatchOf, Person, RATINGS, Rating, SAVEGAMES, Standing,
-        of_game, of_person, rating,
+        MATCHES, MATCHES_OF, Match, MatchId, MatchOf, Person, Played, RATINGS, Rating, SAVEGAMES,
+        Standing, of_game, of_person, rating,
     },
     report::{Report, Reported},
 };
@@ -29,6 +29,14 @@ pub(crate) enum Which<'a> {
     Person(&'a Person),
 }
 
+/// What a report makes of those who played.
+struct Settled {
+    /// From which it was reckoned, by [`Person::key`], as is the next.
+    before: BTreeMap<Vec<u8>, Standing>,
+    after: BTreeMap<Vec<u8>, Standing>,
+    played: Vec<Played>,
+}
+
 impl Ledger {
     /// Writes a match down, with all that follows from it, in one transaction. A game may report more than once; each
     /// report is a match. What the table had saved is done with.
@@ -42,14 +50,44 @@ impl Ledger {
         let finished = self.files_of(&report.sitting)?;
         touched.extend(finished.iter().cloned().map(Touched::Savegame));
         let _touching = self.touching(touched);
+        loop {
+            // Ratings of many sides take many milliseconds, for which no other change is to wait. So they are reckoned
+            // before the transaction, which looks whether what they were reckoned from is still so.
+            let before = standings(|key| self.store.get(RATINGS, key), &report, &people)?;
+            let mut after = before.clone();
+            let played = report.apply(&mut after);
+            let outcome = Settled {
+                before,
+                after,
+                played,
+            };
+            let entry = self.write(&report, &people, &finished, &outcome).await?;
+            if let Some(entry) = entry {
+                return Ok(Reported {
+                    id: entry.id,
+                    standings: named(&entry, &outcome.after),
+                });
+            }
+        }
+    }
+
+    /// None: somebody's standing is another than it was reckoned from, and nothing is written.
+    async fn write(
+        &self,
+        report: &Report,
+        people: &[Person],
+        finished: &[Vec<u8>],
+        outcome: &Settled,
+    ) -> Result<Option<Match>, LedgerError> {
         let store = &self.store;
         let work = |tx: &mut Tx<'_>| {
-            let found = standings(tx, &report, &people)?;
-            let mut standings = found.clone();
-            let played = report.apply(&mut standings);
+            let found = standings(|key| tx.get(RATINGS, key), report, people)?;
+            if found != outcome.before {
+                return Ok(None);
+            }
             let id = MatchId(tx.next_id("lobby_match")?);
             for (person, key) in people.iter().map(|person| (person, person.key())) {
-                if let Some(standing) = standings.get(&key)
+                if let Some(standing) = outcome.after.get(&key)
                     && found.get(&key) != Some(standing)
                 {
                     let stored = Rating {
@@ -65,26 +103,22 @@ impl Ledger {
                 game: report.game.clone(),
                 when: report.when,
                 room: report.sitting.room.clone(),
-                players: played,
+                players: outcome.played.clone(),
                 savegame: report.savegame.clone(),
             };
             tx.put(MATCHES, id.0.to_be_bytes(), &entry)?;
             for key in index(&entry) {
                 tx.put(MATCHES_OF, key, &MatchOf(id))?;
             }
-            for key in &finished {
+            for key in finished {
                 tx.delete(SAVEGAMES, key)?;
             }
             if let Some(oldest) = id.0.checked_sub(self.kept).filter(|oldest| *oldest > 0) {
                 forget(store, tx, MatchId(oldest))?;
             }
-            Ok::<_, LedgerError>((entry, standings))
+            Ok::<_, LedgerError>(Some(entry))
         };
-        let (entry, standings) = store.write(work).await?;
-        Ok(Reported {
-            id: entry.id,
-            standings: named(&entry, &standings),
-        })
+        store.write(work).await
     }
 
     /// One match; none when there is none of that number, or no more, or it does not decode.
@@ -135,13 +169,13 @@ fn page<R>(
 
 /// Of those who have statistics, by [`Person::key`]; without those whose record does not decode.
 fn standings(
-    tx: &Tx<'_>,
+    get: impl Fn(Vec<u8>) -> Result<Option<Rating>, StoreError>,
     report: &Report,
     people: &[Person],
 ) -> Result<BTreeMap<Vec<u8>, Standing>, StoreError> {
     let mut standings = BTreeMap::new();
     for person in people {
-        match tx.get(RATINGS, rating(&report.game, person)) {
+        match get(rating(&report.game, person)) {
             Ok(known) => {
                 let standing = known.map(|known| known.standing).unwrap_or_default();
                 standings.insert(person.key(), standing);

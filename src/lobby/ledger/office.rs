@@ -3,11 +3,11 @@
 use super::{
     LedgerError,
     checks::{NAME, text},
-    handle::{Ledger, readable},
+    handle::{Ledger, Touched, readable},
     records::{DEFINITIONS, Definition, DefinitionKind, PERMISSIONS, PermissionRecord},
 };
 use crate::{
-    accounts::AccountId,
+    accounts::{AccountId, Role},
     lobby::wire::terms::Permissions,
     store::{StoreError, Tx},
 };
@@ -17,31 +17,47 @@ const TEXT: usize = 32 << 10;
 /// Definitions, at most.
 const ALL: usize = 1000;
 
+/// What somebody has set that an account may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mask {
+    /// All of it.
+    pub(crate) permissions: Permissions,
+    /// What the account was then.
+    pub(crate) role: Role,
+}
+
 impl Ledger {
-    /// What an account may, if somebody has set it. A record that does not decode is an error: what it took away must not
-    /// come back by itself.
-    pub(crate) fn permissions(
-        &self,
-        account: AccountId,
-    ) -> Result<Option<Permissions>, LedgerError> {
-        let found = self.store.get(PERMISSIONS, account.0.to_be_bytes())?;
-        Ok(found.map(|found| Permissions::from_bits(found.mask)))
+    /// What an account may, if somebody has set it. In memory, unless some record does not decode. One that does not is
+    /// an error: what it took away must not come back by itself.
+    pub(crate) fn mask(&self, account: AccountId) -> Result<Option<Mask>, LedgerError> {
+        let image = self.image();
+        let (known, doubtful) = (image.masks.get(&account).copied(), image.doubtful);
+        drop(image);
+        let found = match known {
+            None if doubtful => self.store.get(PERMISSIONS, account.0.to_be_bytes())?,
+            known => known,
+        };
+        Ok(found.map(|found| Mask {
+            permissions: Permissions::from_bits(found.mask),
+            role: found.role,
+        }))
     }
 
     /// Sets what an account may.
-    pub(crate) async fn set_permissions(
-        &self,
-        account: AccountId,
-        permissions: Permissions,
-    ) -> Result<(), LedgerError> {
-        let mask = permissions.bits();
-        let record = PermissionRecord { account, mask };
+    pub(crate) async fn set_mask(&self, account: AccountId, mask: Mask) -> Result<(), LedgerError> {
+        let record = PermissionRecord {
+            account,
+            mask: mask.permissions.bits(),
+            role: mask.role,
+        };
+        let _touching = self.touching(vec![Touched::Mask(account)]);
         let work = |tx: &mut Tx<'_>| tx.put(PERMISSIONS, account.0.to_be_bytes(), &record);
         Ok(self.store.write(work).await?)
     }
 
     /// The account may again what everybody of its kind may; true when something was set.
-    pub(crate) async fn clear_permissions(&self, account: AccountId) -> Result<bool, LedgerError> {
+    pub(crate) async fn clear_mask(&self, account: AccountId) -> Result<bool, LedgerError> {
+        let _touching = self.touching(vec![Touched::Mask(account)]);
         let work = |tx: &mut Tx<'_>| tx.delete(PERMISSIONS, account.0.to_be_bytes());
         Ok(self.store.write::<_, StoreError>(work).await?)
     }

@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::elo;
 use crate::{
-    accounts::AccountId,
+    accounts::{AccountId, Role},
     clock::UnixMillis,
     lobby::{
         dmod::wire::Outcome,
@@ -151,17 +152,7 @@ pub(super) fn rating(game: &str, person: &Person) -> Vec<u8> {
 
 /// A match's number, counted from 1.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    utoipa::ToSchema,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(transparent)]
 pub(crate) struct MatchId(pub(crate) u64);
@@ -337,6 +328,8 @@ pub(super) struct PermissionRecord {
     pub(super) account: AccountId,
     /// In the wire's bits.
     pub(super) mask: u32,
+    /// What the account was then.
+    pub(super) role: Role,
 }
 
 impl Record for PermissionRecord {

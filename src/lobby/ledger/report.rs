@@ -12,13 +12,13 @@ use crate::{
     accounts::AccountId,
     clock::UnixMillis,
     lobby::{
-        dmod::wire::{Outcome, Score},
+        dmod::wire::{Outcome, REPORTED, Score},
         wire::terms::SeatKind,
     },
 };
 
-/// People in one match, at most.
-pub(super) const PLAYERS: usize = 64;
+/// People in one match, at most: as many as a game can report on. More may have sat at a table than it has seats.
+pub(super) const PLAYERS: usize = REPORTED as usize;
 
 /// How a match ended.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,6 +11,7 @@
 //! ```
 
 mod directory;
+mod element;
 mod publish;
 mod tcp;
 pub(crate) mod wire;

@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Directory, Entry,
-    wire::{Answer, Malformed, Request, Status},
+    element::Malformed,
+    wire::{Answer, Request, Status},
 };
 
 /// Another meta server, and who we are there.

@@ -19,7 +19,7 @@ use super::{
     Directory, Refused,
     wire::{Answer, MAX_REQUEST, Request, Status},
 };
-use crate::net::{RESPITE, is_theirs, network};
+use crate::net::{accepted, canonical, network};
 
 /// Whether somebody may publish here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,17 +67,9 @@ pub async fn serve<P, V>(
 {
     let (open, places) = (TaskTracker::new(), Arc::new(Places::default()));
     let desk = Arc::new((directory, may_publish));
-    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
-        let (stream, from) = match accepted {
-            Ok((stream, from)) => (stream, from),
-            Err(error) if is_theirs(&error) => continue,
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept meta server connections just now");
-                stop.run_until_cancelled(tokio::time::sleep(RESPITE)).await;
-                continue;
-            }
-        };
-        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+    let what = "meta server connections";
+    while let Some((stream, from)) = accepted(what, &stop, || listener.accept()).await {
+        let from = canonical(from);
         let Some(place) = places.take(network(from.ip()), limits) else {
             continue;
         };

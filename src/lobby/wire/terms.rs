@@ -218,6 +218,12 @@ impl Permissions {
         Self(if value { self.0 | bit } else { self.0 & !bit })
     }
 
+    /// The set without those of another.
+    #[must_use]
+    pub fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
     /// What its holder is: bot, admin or host by their bits, else normal. Guests are told apart by having no account.
     pub fn kind(self) -> PlayerKind {
         use Permission::*;

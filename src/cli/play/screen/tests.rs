@@ -1,3 +1,5 @@
+//! What a player sees of a table.
+
 use super::*;
 use crate::games::wire::Finish;
 

@@ -123,7 +123,8 @@ fn who_is_gagged_hears_themselves_and_is_heard_by_those_who_keep_order() {
     let ann = scene.member("ann");
     scene.member("ben");
     scene.host("hal");
-    assert!(scene.hall.gag("ANN", true) && !scene.hall.gag("ann", true));
+    let who = scene.hall.who(ann).unwrap().clone();
+    assert!(scene.hall.gag(&who) && !scene.hall.gag(&who));
     assert_eq!(
         says(&mut scene, ann, ChatKind::Normal, None),
         ["ann: chat Ok", "ann: chat Normal by ann: hi"]
@@ -143,7 +144,7 @@ fn who_is_gagged_hears_themselves_and_is_heard_by_those_who_keep_order() {
         says(&mut scene, ann, ChatKind::Table, None),
         ["ann: chat Ok", "ann: chat Table by ann: hi"]
     );
-    assert!(scene.hall.gag("ann", false) && !scene.hall.gag("ann", false));
+    assert!(scene.hall.ungag("ANN", who.account) && !scene.hall.ungag("ann", who.account));
     assert_eq!(says(&mut scene, ann, ChatKind::Normal, None).len(), 2);
 }
 
@@ -151,22 +152,60 @@ fn who_is_gagged_hears_themselves_and_is_heard_by_those_who_keep_order() {
 fn a_gag_outlasts_a_login_and_holds_for_announcements_and_calls() {
     let mut scene = Scene::new();
     let hal = scene.host("hal");
-    scene.hall.gag("hal", true);
+    let who = scene.hall.who(hal).unwrap().clone();
+    scene.hall.gag(&who);
     scene.gone(hal);
     let hal = scene.host("hal");
     assert_eq!(
         says(&mut scene, hal, ChatKind::Announce, None),
         ["hal: chat Ok", "hal: chat Announce by hal: hi"]
     );
-    assert!(!scene.hall.call(None, "Hal", "hi"));
+    assert!(!scene.hall.call(None, "Hal", who.account, "hi"));
     assert!(scene.hall.effects().is_empty());
+}
+
+#[test]
+fn a_gag_is_a_persons_and_not_their_names() {
+    let mut scene = Scene::new();
+    let gus = scene.guest("gus", 1);
+    let who = scene.hall.who(gus).unwrap().clone();
+    scene.hall.gag(&who);
+    scene.gone(gus);
+    // Another guest of that name, from elsewhere.
+    let other = scene.guest("GUS", 2);
+    assert!(!scene.hall.is_gagged(other));
+    scene.gone(other);
+    let back = scene.guest("Gus", 1);
+    assert!(scene.hall.is_gagged(back));
+    scene.gone(back);
+    // Whoever lifts it does so by name, though nobody is here.
+    assert!(scene.hall.ungag("gus", None));
+    let back = scene.guest("gus", 1);
+    assert!(!scene.hall.is_gagged(back));
+}
+
+#[test]
+fn a_gagged_guest_who_makes_an_account_of_their_name_stays_gagged() {
+    let mut scene = Scene::new();
+    let gus = scene.guest("gus", 1);
+    let who = scene.hall.who(gus).unwrap().clone();
+    scene.hall.gag(&who);
+    scene.gone(gus);
+    for (fresh, gagged) in [(None, false), (Some("secret".to_owned()), true)] {
+        let mut newcomer = guest("gus", 1);
+        newcomer.who.account = Some(AccountId(77));
+        newcomer.fresh = fresh;
+        let id = scene.come(newcomer, None);
+        assert_eq!(scene.hall.is_gagged(id), gagged);
+        scene.gone(id);
+    }
 }
 
 #[test]
 fn who_is_not_there_can_call_into_a_room_or_into_all() {
     let mut scene = Scene::new();
-    let lines = scene.does(|hall, _| assert!(hall.call(Some(DUELS), "web", "hi")));
+    let lines = scene.does(|hall, _| assert!(hall.call(Some(DUELS), "web", None, "hi")));
     assert_eq!(lines, ["room 1: chat Normal by web: hi"]);
-    let lines = scene.does(|hall, _| assert!(hall.call(None, "web", "hi")));
+    let lines = scene.does(|hall, _| assert!(hall.call(None, "web", None, "hi")));
     assert_eq!(lines, ["all: chat Announce by web: hi"]);
 }

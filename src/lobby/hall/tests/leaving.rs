@@ -2,6 +2,14 @@
 
 use super::*;
 
+/// Ann and Ben in the middle of a match, while Cat looks for a table.
+fn in_mid_game() -> (Scene, [SessionId; 3], TableKey) {
+    let mut scene = Scene::new();
+    let people = ["ann", "ben", "cat"].map(|name| scene.member(name));
+    let key = scene.match_of(people[0], people[1]);
+    (scene, people, key)
+}
+
 #[test]
 fn leaving_without_a_table_is_fine() {
     let mut scene = Scene::new();
@@ -31,13 +39,7 @@ fn the_seat_of_who_leaves_a_waiting_table_is_open() {
 
 #[test]
 fn the_seat_of_who_leaves_in_mid_game_is_kept_for_them_alone() {
-    let mut scene = Scene::new();
-    let (ann, ben, cat) = (
-        scene.member("ann"),
-        scene.member("ben"),
-        scene.member("cat"),
-    );
-    let key = scene.match_of(ann, ben);
+    let (mut scene, [_, ben, cat], key) = in_mid_game();
     assert_eq!(
         scene.says(ben, leave(false))[1..3],
         [
@@ -57,9 +59,7 @@ fn the_seat_of_who_leaves_in_mid_game_is_kept_for_them_alone() {
 
 #[test]
 fn who_comes_back_gets_their_seat_whichever_they_ask_for() {
-    let mut scene = Scene::new();
-    let (ann, ben) = (scene.member("ann"), scene.member("ben"));
-    let key = scene.match_of(ann, ben);
+    let (mut scene, [ann, ..], key) = in_mid_game();
     scene.gone(ann);
     scene.said(key, FromGame::NumSeats(3));
     assert_eq!(scene.seats(key), "[abandoned ann, player ben, open]");
@@ -85,13 +85,7 @@ fn a_guest_is_the_same_by_name_and_address() {
 
 #[test]
 fn a_seat_is_kept_while_its_person_plays_elsewhere() {
-    let mut scene = Scene::new();
-    let (ann, ben, cat) = (
-        scene.member("ann"),
-        scene.member("ben"),
-        scene.member("cat"),
-    );
-    let first = scene.match_of(ann, ben);
+    let (mut scene, [_, ben, cat], first) = in_mid_game();
     scene.says(ben, leave(false));
     let second = scene.table(cat);
     scene.joins(ben, second);
@@ -148,9 +142,7 @@ fn the_game_ends_with_the_last_player_and_who_watches_is_told() {
 
 #[test]
 fn a_table_that_all_lost_is_kept_a_while() {
-    let mut scene = Scene::new();
-    let (ann, ben) = (scene.member("ann"), scene.member("ben"));
-    let key = scene.match_of(ann, ben);
+    let (mut scene, [ann, ben, _], key) = in_mid_game();
     scene.gone(ann);
     scene.passes(KEPT);
     scene.gone(ben);
@@ -166,13 +158,7 @@ fn a_table_that_all_lost_is_kept_a_while() {
 
 #[test]
 fn a_table_that_all_lost_goes_with_time_although_somebody_watches() {
-    let mut scene = Scene::new();
-    let (ann, ben, cat) = (
-        scene.member("ann"),
-        scene.member("ben"),
-        scene.member("cat"),
-    );
-    let key = scene.match_of(ann, ben);
+    let (mut scene, [ann, ben, cat], key) = in_mid_game();
     scene.watches(cat, key);
     scene.gone(ann);
     scene.gone(ben);

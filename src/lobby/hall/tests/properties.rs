@@ -99,10 +99,16 @@ impl Stage {
                 }
             }
             Operation::Kick(who) => {
-                hall.kick(CAST[who].0, "hal", "enough", world);
+                if let Some(id) = session(who) {
+                    hall.kick(id, "hal", "enough", world);
+                }
             }
             Operation::Gag(who, gag) => {
-                hall.gag(CAST[who].0, gag);
+                let (name, account) = (CAST[who].0, Some(AccountId(who as u64)));
+                match session(who).and_then(|id| hall.who(id)).cloned() {
+                    Some(who) if gag => drop(hall.gag(&who)),
+                    _ => drop(hall.ungag(name, account)),
+                }
             }
             Operation::Permit(who, bits) => {
                 if let Some(id) = session(who) {

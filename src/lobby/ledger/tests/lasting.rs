@@ -225,8 +225,11 @@ async fn everything_is_in_the_catalog_and_comes_back_from_a_backup() {
     let now = UnixMillis(7);
     let wish = sentence("Troll", None, [192, 0, 2, 1]);
     ledger.ban(wish, now).await.unwrap();
-    let mask = crate::lobby::wire::terms::Permissions::HOST;
-    ledger.set_permissions(ada, mask).await.unwrap();
+    let mask = Mask {
+        permissions: crate::lobby::wire::terms::Permissions::HOST,
+        role: Role::Player,
+    };
+    ledger.set_mask(ada, mask).await.unwrap();
     let kind = DefinitionKind::Room;
     ledger.remove_definition(kind, "entry").await.unwrap();
     assert_eq!(desk.store.check(&catalog()), []);
@@ -251,7 +254,7 @@ async fn everything_is_in_the_catalog_and_comes_back_from_a_backup() {
                 .unwrap(),
             ledger.savegames(None),
             ledger.bans(now),
-            ledger.permissions(ada).unwrap(),
+            ledger.mask(ada).unwrap(),
             ledger.definitions().unwrap(),
         )
     };

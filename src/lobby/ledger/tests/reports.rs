@@ -165,7 +165,8 @@ async fn who_leads_is_decided_by_highscore_then_rating_then_lead_and_by_name_whe
     assert_eq!(names(ALL, 9), ["ann", "zoe", "bea"]); // 50, 50, 20
     let rated = ledger.rankings("reversi", RATED, 9);
     assert!(rated[0].score > rated[1].score && rated[1].score > rated[2].score);
-    assert_eq!(rated[0].score, rated[0].standing.rating);
+    let first = ledger.standing("reversi", &rated[0].person);
+    assert_eq!(rated[0].score, first.rating);
     assert_eq!(names(RATED, 2), ["bea", "ann"]);
     assert_eq!(names(RECORDED, 9), ["ann", "bea", "zoe"]); // 1, 1, -2
     assert_eq!(ledger.rankings("reversi", RECORDED, 9)[2].score, -2.0);

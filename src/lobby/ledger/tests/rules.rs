@@ -117,13 +117,52 @@ async fn a_banned_guest_bars_name_and_network_to_guests_for_a_day() {
 async fn permissions_are_set_and_cleared_and_outlive_a_restart() {
     let desk = Desk::new();
     let ada = AccountId(7);
-    assert_eq!(desk.ledger.permissions(ada).unwrap(), None);
-    let mask = Permissions::REGISTERED.with(Permission::ChatAnnounce, true);
-    desk.ledger.set_permissions(ada, mask).await.unwrap();
-    assert_eq!(desk.reopened().permissions(ada).unwrap(), Some(mask));
-    assert!(desk.ledger.clear_permissions(ada).await.unwrap());
-    assert!(!desk.ledger.clear_permissions(ada).await.unwrap());
-    assert_eq!(desk.ledger.permissions(ada).unwrap(), None);
+    assert_eq!(desk.ledger.mask(ada).unwrap(), None);
+    let changes = desk.ledger.changes();
+    let mask = Mask {
+        permissions: Permissions::REGISTERED.with(Permission::ChatAnnounce, true),
+        role: Role::Player,
+    };
+    desk.ledger.set_mask(ada, mask).await.unwrap();
+    assert!(changes.has_changed().unwrap());
+    for ledger in [&desk.ledger, &desk.reopened()] {
+        assert_eq!(ledger.mask(ada).unwrap(), Some(mask));
+    }
+    assert!(desk.ledger.clear_mask(ada).await.unwrap());
+    assert!(!desk.ledger.clear_mask(ada).await.unwrap());
+    for ledger in [&desk.ledger, &desk.reopened()] {
+        assert_eq!(ledger.mask(ada).unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn permissions_that_do_not_decode_are_an_error_and_those_of_others_stand() {
+    let desk = Desk::new();
+    let (ada, bob) = (AccountId(7), AccountId(8));
+    let mask = Mask {
+        permissions: Permissions::default(),
+        role: Role::Player,
+    };
+    desk.ledger.set_mask(ada, mask).await.unwrap();
+    let spoil = |tx: &mut crate::store::Tx<'_>| {
+        tx.put(Table::<JunkMask>::new(), bob.0.to_be_bytes(), &JunkMask)
+    };
+    desk.store.write(spoil).await.unwrap();
+    let ledger = desk.reopened();
+    assert_eq!(ledger.mask(ada).unwrap(), Some(mask));
+    assert_eq!(ledger.mask(AccountId(9)).unwrap(), None);
+    ledger.mask(bob).unwrap_err();
+    ledger.set_mask(bob, mask).await.unwrap();
+    assert_eq!(ledger.mask(bob).unwrap(), Some(mask));
+}
+
+/// What cannot be read as permissions.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct JunkMask;
+
+impl Record for JunkMask {
+    const TABLE: &'static str = "lobby_permission";
+    const FORMAT: u8 = 99;
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! Where one element ends, however the bytes are cut.
+
 use proptest::prelude::*;
 
 use super::{

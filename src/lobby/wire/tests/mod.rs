@@ -1,3 +1,5 @@
+//! The protocol of GGZ clients: golden texts, chunks, and anything that can be said.
+
 mod framing;
 mod pushes;
 mod requests;

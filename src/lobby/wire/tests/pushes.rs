@@ -1,3 +1,5 @@
+//! What servers say: written, and read as a client does.
+
 use proptest::prelude::*;
 
 use super::{

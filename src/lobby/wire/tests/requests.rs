@@ -1,3 +1,5 @@
+//! What clients say: read, and written as a client does.
+
 use proptest::prelude::*;
 
 use super::{
