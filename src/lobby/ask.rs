@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::{
     definition::{self, Definitions, TableGame},
     hall::{Newcomer, Report, Saved, SessionId, Who},
-    ledger::Sitting,
+    ledger::{Savegame, Sitting},
     outbox::Outbox,
     view::RoomView,
     wire::{
@@ -86,9 +86,7 @@ pub(super) enum Ask {
     ),
     /// A saved game goes on.
     Resume(
-        Sitting,
-        String,
-        Vec<Seat>,
+        Box<Savegame>,
         oneshot::Sender<Result<(RoomId, TableId), Code>>,
     ),
     /// End a table. False: it is not there.

@@ -14,7 +14,7 @@ use super::{
     view::{Launched, NewTable, RoomView},
     wire::{
         push::{GameView, Ranking},
-        terms::{RoomId, Seat, TableId},
+        terms::{RoomId, TableId},
     },
 };
 use crate::{
@@ -112,14 +112,7 @@ impl Lobby {
     ) -> Result<Launched, LobbyError> {
         let savegame = self.ledger.resume(&sitting, &file);
         let savegame = savegame.ok_or_else(|| LobbyError::NoSuchSavegame(file.clone()))?;
-        let seats = savegame.seats.into_iter();
-        let seats: Vec<Seat> = seats
-            .map(|seat| Seat {
-                kind: seat.kind,
-                name: seat.name,
-            })
-            .collect();
-        let resumed = self.ask(|reply| Ask::Resume(sitting.clone(), file, seats, reply));
+        let resumed = self.ask(|reply| Ask::Resume(Box::new(savegame), reply));
         match resumed.await? {
             Ok((room, table)) => Ok(Launched { room, table }),
             Err(code) => {

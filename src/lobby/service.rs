@@ -23,7 +23,7 @@ use super::{
     dmod::stage::{End, Event, Link, Stage},
     hall::{ChannelKey, Effect, Hall, Newcomer, SessionId, TableKey, World},
     handle::House,
-    ledger::{Counts, Ledger, Person, Sitting},
+    ledger::{Counts, Ledger, Person, SavedSeat, Savegame, Sitting},
     outbox::{Message, Outbox},
     rights::verdict,
     view::News,
@@ -209,9 +209,7 @@ impl Service {
                 let launched = launched.and_then(|key| hall.number_of(key).ok_or(Code::LaunchFail));
                 say(reply, launched);
             }
-            Ask::Resume(sitting, file, seats, reply) => {
-                say(reply, self.resume(sitting, file, seats));
-            }
+            Ask::Resume(savegame, reply) => say(reply, self.resume(*savegame)),
             Ask::End(room, table, reply) => {
                 let key = hall.table_at(room, table);
                 if let Some(key) = key {
@@ -234,19 +232,28 @@ impl Service {
     }
 
     /// A resumed table is the sitting that it was.
-    fn resume(
-        &mut self,
-        sitting: Sitting,
-        file: String,
-        seats: Vec<Seat>,
-    ) -> Result<(RoomId, TableId), Code> {
+    fn resume(&mut self, savegame: Savegame) -> Result<(RoomId, TableId), Code> {
+        let Savegame {
+            sitting,
+            file,
+            owner,
+            seats,
+            ..
+        } = savegame;
+        let accounts = &self.ground.accounts;
+        let owner = owner.and_then(|name| {
+            let account = accounts.id_of(&name.to_ascii_lowercase())?;
+            Some((name, account))
+        });
+        let seats = seats.into_iter();
+        let seats = seats.map(|SavedSeat { kind, name }| Seat { kind, name });
         let hall = &mut self.ground.hall;
         let room = hall.room_named(&sitting.room).ok_or(Code::BadOptions)?;
         if self.tables.values().any(|stand| stand.sitting == sitting) {
             return Err(Code::AtTable);
         }
         let now = Instant::now().into_std();
-        let key = hall.resume(room, file, seats, now)?;
+        let key = hall.resume(room, file, owner, seats.collect(), now)?;
         let number = hall.number_of(key).ok_or(Code::LaunchFail)?;
         self.carry_out();
         if let Some(stand) = self.tables.get_mut(&key) {
@@ -298,10 +305,13 @@ impl Service {
                     End::Done | End::Killed => tracing::debug!(table = key.0, "a table has ended"),
                     end => tracing::warn!(table = key.0, why = %end, "a table's game has failed"),
                 }
-                let failed = !matches!(end, End::Done | End::Killed);
-                self.ground.hall.ended(key, failed);
+                let failed = match &end {
+                    End::Done | End::Killed => None,
+                    end => Some(end.to_string()),
+                };
+                self.ground.hall.ended(key, failed.as_deref());
                 let counts = &self.ground.house.counts;
-                if failed {
+                if failed.is_some() {
                     counts.failed.fetch_add(1, Relaxed);
                 }
                 if let Some(stand) = self.tables.remove(&key) {

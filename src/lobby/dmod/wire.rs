@@ -272,10 +272,10 @@ impl Read for FromGame {
                     number: number.into(),
                 })?)
             }
-            2 => Self::NumSeats(input.number("the number of seats", SEATS)?),
+            2 => Self::NumSeats(input.int()?.cast_unsigned()),
             3 => Self::Boot(input.text("the name of who has to leave", NAME)?),
-            4 => Self::Bot(input.number("a seat", SEATS - 1)?),
-            5 => Self::Open(input.number("a seat", SEATS - 1)?),
+            4 => Self::Bot(input.int()?.cast_unsigned()),
+            5 => Self::Open(input.int()?.cast_unsigned()),
             6 => {
                 let count = input.number("the number of people in a report", REPORTED)?;
                 let scores = (0..count).map(|_| Score::read(input));

@@ -1,6 +1,6 @@
 //! What games say, and what follows.
 
-use super::{Chair, Effect, Hall, Report, Saved, TableKey};
+use super::{Chair, Effect, Hall, Report, Saved, TableKey, chat::BOX};
 use crate::lobby::{
     dmod::wire::{FromGame, GameState, Score},
     wire::{
@@ -33,14 +33,23 @@ impl Hall {
                 true => self.put_chair(key, number, Chair::Bot(None)),
                 false => self.odd(
                     key,
-                    format!("it wants a bot in seat {number}, which is not open"),
+                    format!(
+                        "it wants a bot in seat {}, which is not open",
+                        number.cast_signed()
+                    ),
                 ),
             },
             FromGame::Open(number) => {
                 let kinds = [SeatKind::Bot, SeatKind::Reserved, SeatKind::Abandoned];
                 match self.chair_is(key, number, &kinds) {
                     true => self.put_chair(key, number, Chair::Open),
-                    false => self.odd(key, format!("it opens seat {number}, which somebody has")),
+                    false => self.odd(
+                        key,
+                        format!(
+                            "it opens seat {}, which is not a bot's or kept",
+                            number.cast_signed()
+                        ),
+                    ),
                 }
             }
             FromGame::Report(scores) => self.report(key, scores),
@@ -73,8 +82,7 @@ impl Hall {
                 self.table_mut(key).status = TableStatus::Created;
             }
             self.clear_table(key, LeaveReason::GameOver);
-            self.effects.push(Effect::End(key));
-            return;
+            return; // and it exits, when it has told its players all
         }
         if status == TableStatus::Playing && was != status {
             self.start_match(key);
@@ -123,7 +131,7 @@ impl Hall {
 
     fn resize(&mut self, key: TableKey, number: u32) {
         if !(1..=SEATS).contains(&number) {
-            return self.odd(key, format!("it wants {number} seats"));
+            return self.odd(key, format!("it wants {} seats", number.cast_signed()));
         }
         for seat in number..self.table(key).seats() {
             if let Some(Chair::Player(_, who)) = self.table(key).chair(seat) {
@@ -208,15 +216,22 @@ impl Hall {
         self.effects.push(Effect::Saved(Saved { room, ..saved }));
     }
 
-    /// A game's process has ended, whether we wanted it to or not: there is room for another.
-    pub(in crate::lobby) fn ended(&mut self, key: TableKey, failed: bool) {
+    /// A game's process has ended, whether we wanted it to or not: there is room for another. When it has failed, they
+    /// are told why in words, for which the protocol has no place but a chat.
+    pub(in crate::lobby) fn ended(&mut self, key: TableKey, failed: Option<&str>) {
         self.running.remove(&key);
-        self.clear_table(
-            key,
-            match failed {
-                true => LeaveReason::GameError,
-                false => LeaveReason::GameOver,
-            },
-        );
+        if let (Some(why), Some(table)) = (failed, self.tables.get(&key)) {
+            let (title, launcher) = (table.game.title.clone(), table.launcher);
+            let there = table.everybody().into_iter().map(|(who, _)| who);
+            for who in there.chain(launcher) {
+                let title = title.of(&self.person(who).language);
+                self.whisper(who, BOX, &format!("{title}: {why}"));
+            }
+        }
+        let reason = match failed {
+            Some(_) => LeaveReason::GameError,
+            None => LeaveReason::GameOver,
+        };
+        self.clear_table(key, reason);
     }
 }

@@ -1,19 +1,23 @@
 //! How tables begin: what may be launched, and what follows when its game speaks.
 
 use std::{
+    net::Ipv4Addr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{At, Chair, Effect, Hall, RoomState, SessionId, Table, TableKey, Who};
-use crate::lobby::{
-    definition::TableGame,
-    dmod::wire::ToGame,
-    wire::{
-        push::Update,
-        terms::{
-            Action, Code, GameId, Permission, PlayerKind, RoomId, Seat, SeatKind, TableId,
-            TableStatus,
+use crate::{
+    accounts::AccountId,
+    lobby::{
+        definition::TableGame,
+        dmod::wire::ToGame,
+        wire::{
+            push::Update,
+            terms::{
+                Action, Code, GameId, Permission, PlayerKind, RoomId, Seat, SeatKind, TableId,
+                TableStatus,
+            },
         },
     },
 };
@@ -173,6 +177,7 @@ impl Hall {
         &mut self,
         room: RoomId,
         savegame: String,
+        owner: Option<(String, AccountId)>,
         seats: Vec<Seat>,
         now: Instant,
     ) -> Result<TableKey, Code> {
@@ -193,7 +198,13 @@ impl Hall {
         }
         self.has_room_for_a_table(room)?;
         let description = "a saved game".into();
-        let key = self.set_up(room, None, description, chairs, savegame);
+        // Known by their account, wherever they come from. A guest could be anybody.
+        let owner = owner.map(|(name, account)| Who {
+            name,
+            account: Some(account),
+            address: Ipv4Addr::UNSPECIFIED.into(),
+        });
+        let key = self.set_up(room, owner, description, chairs, savegame);
         if game.kill_when_empty {
             self.table_mut(key).deserted = Some(now);
         }

@@ -10,13 +10,17 @@ fn a_game_that_ends_before_it_waits_is_a_failed_launch_that_nobody_else_hears_of
         let key = scene.launched(ann, &["open", "open"]);
         let channel = scene.hall.person(ann).channel;
         let lines = match ends {
-            0 => scene.does(|hall, _| hall.ended(key, true)),
+            0 => scene.does(|hall, _| hall.ended(key, Some("it broke"))),
             1 => scene.does(|hall, _| hall.end_table(key)),
             _ => scene.state(key, GameState::Done),
         };
         assert_eq!(lines[0], "ann: launch LaunchFail");
         assert_eq!(lines[1..], ["end 1"][..lines.len() - 1]);
-        assert!(scene.does(|hall, _| hall.ended(key, true)).is_empty());
+        assert!(
+            scene
+                .does(|hall, _| hall.ended(key, Some("it broke")))
+                .is_empty()
+        );
         // They can try again with the same channel.
         assert_eq!(scene.hall.person(ann).channel, channel);
         assert_eq!(scene.launch(ann, &["open", "open"]).len(), 1);
@@ -39,10 +43,14 @@ fn a_game_that_fails_sends_everybody_away_and_tells_them_why() {
         ]
     };
     assert_eq!(
-        scene.does(|hall, _| hall.ended(key, true)),
+        scene.does(|hall, _| hall.ended(key, Some("it broke"))),
         expected("GameError")
     );
-    assert!(scene.does(|hall, _| hall.ended(key, true)).is_empty());
+    assert!(
+        scene
+            .does(|hall, _| hall.ended(key, Some("it broke")))
+            .is_empty()
+    );
     assert!(
         scene
             .says(ann, leave(false))
@@ -65,7 +73,7 @@ fn a_game_that_is_done_ends_its_table() {
             "end 1",
         ]
     );
-    assert!(scene.does(|hall, _| hall.ended(key, false)).is_empty());
+    assert!(scene.does(|hall, _| hall.ended(key, None)).is_empty());
     assert!(scene.does(|hall, _| hall.end_table(key)).is_empty());
     assert!(scene.said(key, FromGame::Bot(1)).is_empty());
 }

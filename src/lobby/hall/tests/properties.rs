@@ -135,7 +135,7 @@ impl Stage {
             Operation::Dies(which, failed) => {
                 if let Some(key) = self.running.iter().nth(which).copied() {
                     self.running.remove(&key);
-                    hall.ended(key, failed);
+                    hall.ended(key, failed.then_some("it broke"));
                 }
             }
             Operation::Define(variant) => hall.define(&variation(variant)),
@@ -145,13 +145,13 @@ impl Stage {
             }
             Operation::Resume(room) => {
                 let seats = ["player ann", "bot Deep"].map(|words| seat(words).unwrap());
-                let _ = hall.resume(RoomId(room), "file".into(), seats.into(), now);
+                let _ = hall.resume(RoomId(room), "file".into(), None, seats.into(), now);
             }
             Operation::Wait(seconds) => {
                 self.scene.now += Duration::from_secs(seconds);
                 hall.expire(self.scene.now);
                 for key in std::mem::take(&mut self.ending) {
-                    hall.ended(key, false);
+                    hall.ended(key, None);
                 }
             }
             Operation::Count => hall.count(),

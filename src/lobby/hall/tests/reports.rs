@@ -185,7 +185,7 @@ fn a_saved_game_goes_on_with_its_seats_kept_and_its_file_named() {
             .into()
     };
     let lines = scene.does(|hall, world| {
-        hall.resume(DUELS, "file".into(), seats(), world.now)
+        hall.resume(DUELS, "file".into(), None, seats(), world.now)
             .unwrap();
     });
     assert_eq!(
@@ -198,7 +198,9 @@ fn a_saved_game_goes_on_with_its_seats_kept_and_its_file_named() {
     assert_eq!(scene.joins(cat, key)[0], "cat: join TableFull");
     scene.joins(gus, key);
     assert_eq!(scene.seats(key), "[reserved ann, player gus]");
-    let strict = scene.hall.resume(STRICT, "file".into(), seats(), scene.now);
+    let strict = scene
+        .hall
+        .resume(STRICT, "file".into(), None, seats(), scene.now);
     assert_eq!(
         strict,
         Err(Code::BadOptions),
@@ -216,7 +218,7 @@ fn nothing_is_launched_or_resumed_in_a_room_that_is_closed() {
     assert_eq!(
         scene
             .hall
-            .resume(DUELS, "x".into(), seats.clone(), scene.now),
+            .resume(DUELS, "x".into(), None, seats.clone(), scene.now),
         Err(Code::BadOptions)
     );
     let seats: Vec<Option<Seat>> = seats.into_iter().map(Some).collect();
@@ -232,7 +234,7 @@ fn a_saved_game_that_nobody_comes_back_to_ends_after_a_while() {
     let seats = ["player ann", "player ben"].map(|words| seat(words).unwrap());
     let resumed = scene
         .hall
-        .resume(DUELS, "file".into(), seats.into(), scene.now);
+        .resume(DUELS, "file".into(), None, seats.into(), scene.now);
     let key = resumed.unwrap();
     scene.state(key, GameState::Waiting);
     // Somebody who looks on and leaves does not end it.

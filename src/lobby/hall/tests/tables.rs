@@ -197,7 +197,7 @@ fn one_session_launches_no_more_tables_than_it_may_and_later_it_may_again() {
                 .says(ann, leave(false))
                 .contains(&format!("end {}", key.0))
         );
-        scene.does(|hall, _| hall.ended(key, false));
+        scene.does(|hall, _| hall.ended(key, None));
     };
     for _ in 0..LAUNCHES {
         launch_and_leave(&mut scene);
@@ -209,11 +209,11 @@ fn one_session_launches_no_more_tables_than_it_may_and_later_it_may_again() {
     let ben = scene.member("ben");
     let theirs = scene.table(ben);
     scene.says(ben, leave(true));
-    scene.does(|hall, _| hall.ended(theirs, false));
+    scene.does(|hall, _| hall.ended(theirs, None));
     scene.passes(EACH);
     assert_eq!(scene.launch(ann, &open).len(), 1);
     let key = TableKey(scene.hall.next_table - 1);
-    scene.does(|hall, _| hall.ended(key, true));
+    scene.does(|hall, _| hall.ended(key, Some("it broke")));
     assert_eq!(scene.launch(ann, &open), ["ann: launch LaunchFail"]);
 }
 
@@ -232,6 +232,6 @@ fn a_game_that_has_not_gone_yet_takes_the_place_of_a_table() {
     scene.channel(ann);
     let open = ["open", "open"];
     assert_eq!(scene.launch(ann, &open), ["ann: launch RoomFull"]);
-    scene.does(|hall, _| hall.ended(ended[1], false));
+    scene.does(|hall, _| hall.ended(ended[1], None));
     assert_eq!(scene.launch(ann, &open).len(), 1);
 }
