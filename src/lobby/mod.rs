@@ -18,6 +18,8 @@ pub mod definition;
 mod desk;
 pub mod dmod;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod hall;
 mod handle;
 pub(crate) mod history;
@@ -28,6 +30,7 @@ pub mod motd;
 mod outbox;
 mod pace;
 pub(crate) mod past;
+mod places;
 mod scribe;
 mod service;
 mod stranger;
@@ -61,6 +64,7 @@ use self::{
     handle::House,
     lag::Rhythm,
     ledger::Ledger,
+    places::Places,
     scribe::Scribe,
     service::{Ground, Service},
     warden::{Departed, Warden},
@@ -118,6 +122,8 @@ pub struct Settings {
     pub tables: usize,
     /// Sessions at once.
     pub sessions: usize,
+    /// How many of them from one network; this machine itself is not counted.
+    pub sessions_per_network: usize,
     /// From these answer times on, somebody lags by one class more.
     pub lag: [Duration; 4],
     /// From an answer to the next ping.
@@ -156,7 +162,7 @@ pub async fn open(
         name: settings.name.clone(),
         data: settings.data.clone(),
         port: address.port(),
-        most_sessions: settings.sessions,
+        places: Places::new(settings.sessions, settings.sessions_per_network),
         started: Instant::now(),
         definitions: RwLock::default(),
         defined: watch::Sender::new(()),
@@ -164,6 +170,7 @@ pub async fn open(
         next_session: AtomicU64::new(1),
         counts: handle::Counts::default(),
         history: history::History::default(),
+        paces: pace::Paces::default(),
     });
     let stage = Stage::new(stage::Settings {
         state: settings.state.clone(),

@@ -21,7 +21,7 @@ use super::{
     ask::{Ask, Channel, Entry, Found, Stream},
     definition::TableGame,
     dmod::stage::{End, Event, Link, Stage},
-    hall::{ChannelKey, Effect, Hall, SessionId, TableKey, World},
+    hall::{ChannelKey, Effect, Hall, Newcomer, SessionId, TableKey, Who, World},
     handle::House,
     ledger::{Counts, Ledger, Person, Sitting},
     outbox::{Message, Outbox},
@@ -148,14 +148,12 @@ impl Service {
     fn answer(&mut self, ask: Ask) {
         let hall = &mut self.ground.hall;
         match ask {
-            Ask::IsHere(name, reply) => say(reply, hall.is_here(&name)),
+            Ask::IsTaken(name, account, reply) => {
+                let taken = hall.is_here(&name) && self.vanished(&name, account).is_none();
+                say(reply, taken);
+            }
             Ask::Come(id, newcomer, outbox, reply) => {
-                let come = hall.come(id, *newcomer);
-                if come.is_ok() {
-                    self.outboxes.insert(id, outbox);
-                    // They are told so before they can say anything more.
-                    self.carry_out();
-                }
+                let come = self.come(id, *newcomer, outbox);
                 say(reply, come);
             }
             Ask::Gone(id) => {
@@ -219,6 +217,43 @@ impl Service {
                 say(reply, key.is_some());
             }
         }
+    }
+
+    /// Lets somebody in. A ban that came after they had proved who they are still holds: whoever bans sends away those
+    /// who are here only after the ban is written.
+    fn come(&mut self, id: SessionId, newcomer: Newcomer, outbox: Arc<Outbox>) -> Result<(), Code> {
+        let Who {
+            name,
+            account,
+            address,
+        } = &newcomer.who;
+        let Ground { ledger, .. } = &self.ground;
+        let ban = ledger.banned(name, *account, Some(*address), UnixMillis::now());
+        if ban.is_some() {
+            return Err(Code::NoPermission);
+        }
+        if let Some(old) = self.vanished(name, *account) {
+            tracing::info!(name, "an older session that was silent gives way");
+            self.within(|hall, world| hall.gone(old, world));
+            if let Some(outbox) = self.outboxes.remove(&old) {
+                outbox.tell(&Push::End);
+                outbox.finish();
+            }
+        }
+        self.ground.hall.come(id, newcomer)?;
+        self.outboxes.insert(id, outbox);
+        // They are told so before they can say anything more.
+        self.carry_out();
+        Ok(())
+    }
+
+    /// The session of this name, when it is this account's and they are perhaps not there any more.
+    fn vanished(&self, name: &str, account: Option<AccountId>) -> Option<SessionId> {
+        let hall = &self.ground.hall;
+        let id = hall.named(name)?;
+        let theirs = account.is_some() && hall.who(id)?.account == account;
+        let silent = self.outboxes.get(&id)?.is_silent(Instant::now().into_std());
+        (theirs && silent).then_some(id)
     }
 
     /// A resumed table is the sitting that it was.
@@ -416,10 +451,13 @@ impl Service {
     }
 
     fn spread(&self, room: Option<RoomId>, push: Push) {
-        let house = &self.ground.house;
-        house.history.hear(room, &push, UnixMillis::now());
-        if self.ground.news.receiver_count() > 0 {
-            self.ground.news.send(News { room, push }).ok(); // they have just left
+        let Ground {
+            house, hall, news, ..
+        } = &self.ground;
+        let entry = room.map_or_else(Default::default, |room| hall.entry_of(room));
+        house.history.hear(room, entry, &push, UnixMillis::now());
+        if news.receiver_count() > 0 {
+            news.send(News { room, entry, push }).ok(); // they have just left
         }
     }
 }

@@ -18,10 +18,13 @@ use super::{
         element::Element,
         push::Push,
         request::Request,
-        xml::{Framer, Item, XmlError, boundary, line_end},
+        xml::{Framer, Item, XmlError, boundary},
     },
 };
 use crate::net::crowd::Place;
+
+/// How long the end of a line may come after the rest of it: what one packet more takes.
+const LINE_END: Duration = Duration::from_millis(250);
 
 /// Who somebody has turned out to be.
 pub(super) enum Known {
@@ -77,14 +80,14 @@ impl Stranger<'_> {
                     Next::Listen if self.talk.is_known() => return Ok(Some(Known::Plain(stream))),
                     Next::Listen => {}
                     Next::Encrypt => {
-                        skip_line_end(&mut stream).await?;
                         return match tls {
                             Some(tls) => self.encrypted(stream, tls).await,
                             None => Ok(None),
                         };
                     }
                     Next::Hand { name, token } => {
-                        skip_line_end(&mut stream).await?;
+                        let skipped = skip_line_end(&mut stream);
+                        within(self.place, self.until, skipped).await?;
                         let stream = stream.into_std()?;
                         self.talk.hand(name, token, Stream::Tcp(stream)).await;
                         return Ok(None);
@@ -100,10 +103,12 @@ impl Stranger<'_> {
     /// The same over TLS, where nothing is handed over: a game could not read it.
     async fn encrypted(
         mut self,
-        stream: TcpStream,
+        mut stream: TcpStream,
         tls: &TlsAcceptor,
     ) -> io::Result<Option<Known>> {
         let until = self.until.min(Instant::now() + self.handshake);
+        // TLS begins with no blank, whenever the rest of the line comes.
+        within(self.place, until, skip_blanks(&mut stream, |_| false)).await?;
         let mut stream = Box::new(within(self.place, until, tls.accept(stream)).await?);
         let mut bytes = vec![0; READ];
         loop {
@@ -230,14 +235,24 @@ async fn peek(stream: &mut TcpStream, framer: &mut Framer) -> io::Result<bool> {
     Ok(count > 0)
 }
 
-/// The end of the line that a document's last tag stands in is not a game's.
+/// The end of the line that a document's last tag stands in is not a game's. It may come in a packet of its own, but no
+/// client has to send it, and all wait for us from then on.
 async fn skip_line_end(stream: &mut TcpStream) -> io::Result<()> {
-    let mut bytes = [0; 2];
-    let there = stream.peek(&mut bytes);
-    // What is not there yet is not waited for: the client waits for us.
-    let Ok(count) = timeout(Duration::ZERO, there).await else {
-        return Ok(());
-    };
-    let count = line_end(&bytes[..count?]);
-    stream.read_exact(&mut bytes[..count]).await.map(drop)
+    let skipped = skip_blanks(stream, |byte| byte == b'\n');
+    timeout(LINE_END, skipped).await.unwrap_or(Ok(()))
+}
+
+/// Takes blanks up to the `last` of them, or to what is none.
+async fn skip_blanks(stream: &mut TcpStream, last: impl Fn(u8) -> bool) -> io::Result<()> {
+    loop {
+        let mut byte = [0];
+        let there = stream.peek(&mut byte).await? > 0;
+        if !there || !byte[0].is_ascii_whitespace() {
+            return Ok(());
+        }
+        stream.read_exact(&mut byte).await?;
+        if last(byte[0]) {
+            return Ok(());
+        }
+    }
 }

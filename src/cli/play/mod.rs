@@ -45,7 +45,10 @@ use super::{
     print::{Out, note},
     prompt,
 };
-use crate::lobby::wire::terms::{RoomId, TableId};
+use crate::{
+    accounts::Secret,
+    lobby::wire::terms::{RoomId, TableId},
+};
 
 /// Where lobbies listen when nothing else is said.
 const PORT: u16 = 5688;
@@ -109,7 +112,7 @@ pub(crate) async fn run(out: Out, state: &Path, play: Play) -> Result<(), Fault>
     let login = match (&play.name, play.password_stdin) {
         (Some(name), true) => {
             let password = prompt::new_password(true).await?;
-            Login::Account(name.clone(), password)
+            Login::Account(name.clone(), Secret::new(password))
         }
         (Some(name), false) => Login::Guest(name.clone()),
         (None, _) => {

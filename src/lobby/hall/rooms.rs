@@ -10,7 +10,7 @@ use crate::lobby::{
     definition::{Definitions, Entry, RoomDefinition, TableGame},
     wire::{
         push::{Push, RoomView, Stats, Update},
-        terms::{Action, Code, GameId, Permission, RoomId},
+        terms::{Action, Code, GameId, RoomId},
     },
 };
 
@@ -52,12 +52,13 @@ impl Hall {
     }
 
     pub(super) fn may_look_into(&self, by: SessionId, room: &Room) -> bool {
-        let permissions = self.person(by).permissions;
-        match room.definition.entry {
-            Entry::Open => true,
-            Entry::Registered => permissions.has(Permission::RoomsLogin),
-            Entry::Admin => permissions.has(Permission::RoomsAdmin),
-        }
+        room.definition.entry.lets_in(self.person(by).permissions)
+    }
+
+    /// Who may come into a room.
+    pub(in crate::lobby) fn entry_of(&self, room: RoomId) -> Entry {
+        let room = self.room_of(room);
+        room.map_or_else(Entry::default, |room| room.definition.entry)
     }
 
     fn move_to(&mut self, by: SessionId, room: RoomId, world: World<'_>) {

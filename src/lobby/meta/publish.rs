@@ -14,6 +14,7 @@ use super::{
     Directory, Entry,
     wire::{Answer, Malformed, Request, Status},
 };
+use crate::accounts::Secret;
 
 /// Another meta server, and who we are there.
 #[derive(Clone)]
@@ -25,7 +26,7 @@ pub struct Target {
     /// Our account there.
     pub username: String,
     /// In clear, as its protocol wants it.
-    pub password: String,
+    pub password: Secret,
 }
 
 /// Without the password.
@@ -180,7 +181,7 @@ mod tests {
             host: at.ip().to_string(),
             port: at.port(),
             username: "ada".into(),
-            password: password.into(),
+            password: Secret::new(password),
         }
     }
 

@@ -19,6 +19,7 @@ use quick_xml::{
 };
 
 use super::Entry;
+use crate::accounts::Secret;
 
 /// A request or an answer that we get is no longer.
 pub(super) const MAX_REQUEST: usize = 8 << 10;
@@ -45,7 +46,7 @@ pub(crate) enum Request {
     Update {
         entry: Entry,
         username: String,
-        password: String,
+        password: Secret,
         mode: String,
     },
 }
@@ -267,7 +268,7 @@ impl Request {
             })),
             "update" => Ok(Some(Self::Update {
                 username: word(element.take("username"))?,
-                password: element.take("password"),
+                password: Secret::new(element.take("password")),
                 mode: element.take("mode"),
                 entry: Entry {
                     class,
@@ -307,7 +308,7 @@ impl Request {
                     ("type", &entry.kind),
                     ("uri", &entry.uri),
                     ("username", username),
-                    ("password", password),
+                    ("password", password.clear()),
                     ("mode", mode),
                 ];
                 element(&mut bytes, "update", &start, |to| {
@@ -519,7 +520,7 @@ mod tests {
         ) {
             let request = match is_update {
                 false => Request::Query { class, kind, options },
-                true => Request::Update { entry: Entry { class, kind, uri, options }, username, password, mode: "add".into() },
+                true => Request::Update { entry: Entry { class, kind, uri, options }, username, password: Secret::new(password), mode: "add".into() },
             };
             let bytes = request.encode();
             prop_assert_eq!(Request::decode(&bytes, false), Ok(Some(request)));

@@ -14,6 +14,7 @@ use super::{
     },
     strategies, *,
 };
+use crate::accounts::Secret;
 
 /// What a client makes of the last element of these bytes.
 fn read(text: &str) -> Result<Option<Push>, PushError> {
@@ -183,7 +184,7 @@ fn golden() -> Vec<(String, Push)> {
         ),
         (
             text("<RESULT ACTION='login' CODE='ok'>\n<PASSWORD>pw</PASSWORD>\n</RESULT>\n"),
-            result(Action::Login, Body::Password("pw".into())),
+            result(Action::Login, Body::Password(Secret::new("pw"))),
         ),
         (
             text("<RESULT ACTION='login' CODE='username already taken'/>\n"),
