@@ -256,3 +256,56 @@ async fn skip_blanks(stream: &mut TcpStream, last: impl Fn(u8) -> bool) -> io::R
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    /// Our end of a connection, and a client's.
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let theirs = TcpStream::connect(listener.local_addr().unwrap());
+        let (theirs, ours) = tokio::join!(theirs, listener.accept());
+        let theirs = theirs.unwrap();
+        theirs.set_nodelay(true).unwrap();
+        (ours.unwrap().0, theirs)
+    }
+
+    #[tokio::test]
+    async fn a_line_ends_in_whichever_packet_and_what_follows_is_the_games() {
+        for end in ["\n", "\r\n", " \r\n"] {
+            for cut in 0..=end.len() {
+                let (mut ours, mut theirs) = pair().await;
+                let (now, later) = end.split_at(cut);
+                theirs.write_all(now.as_bytes()).await.unwrap();
+                if !now.is_empty() {
+                    ours.readable().await.unwrap();
+                }
+                let answers = async {
+                    tokio::task::yield_now().await; // what is there is taken first
+                    theirs.write_all(later.as_bytes()).await.unwrap();
+                };
+                let (skipped, ()) = tokio::join!(skip_line_end(&mut ours), answers);
+                skipped.unwrap();
+                theirs.write_all(b"\n game").await.unwrap();
+                let mut game = [0; 6];
+                ours.read_exact(&mut game).await.unwrap();
+                assert_eq!(&game, b"\n game", "{end:?} cut at {cut}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_line_has_to_end() {
+        let (mut ours, mut theirs) = pair().await;
+        skip_line_end(&mut ours).await.unwrap();
+        theirs.write_all(b"game").await.unwrap();
+        skip_line_end(&mut ours).await.unwrap();
+        let mut game = [0; 4];
+        ours.read_exact(&mut game).await.unwrap();
+        assert_eq!(&game, b"game");
+        drop(theirs);
+        skip_line_end(&mut ours).await.unwrap();
+    }
+}

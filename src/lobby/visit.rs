@@ -241,8 +241,9 @@ impl Visit {
 
     /// Ends when too much waits to be told, and never otherwise.
     pub async fn overrun(&self) {
-        if self.outbox.ended().await != End::Overrun {
-            pending().await
+        match self.outbox.ended().await {
+            End::Overrun => self.lobby.overran(),
+            End::Said => pending().await,
         }
     }
 }
