@@ -122,7 +122,7 @@ pub struct Settings {
     pub tables: usize,
     /// Sessions at once.
     pub sessions: usize,
-    /// How many of them from one network; this machine itself is not counted.
+    /// How many of them from one network; loopback is not counted.
     pub sessions_per_network: usize,
     /// From these answer times on, somebody lags by one class more.
     pub lag: [Duration; 4],

@@ -20,7 +20,7 @@ pub(super) struct Places {
 #[derive(Debug, Default)]
 struct Held {
     all: usize,
-    /// By network; this machine is not among them.
+    /// By network; loopback is not among them.
     each: HashMap<IpAddr, usize>,
 }
 
@@ -47,7 +47,7 @@ pub(super) enum NoPlace {
 #[derive(Debug)]
 pub(super) struct Place {
     places: Arc<Places>,
-    /// Where it counts; none: this machine.
+    /// Where it counts; none: loopback.
     network: Option<IpAddr>,
 }
 

@@ -344,3 +344,22 @@ async fn write(mut writer: impl AsyncWrite + Unpin, outbox: Arc<Outbox>, farewel
         () = over => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::getsockopt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_acknowledges_nothing_for_a_minute_is_gone() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap());
+        let stream = stream.await.unwrap();
+        bound(&stream);
+        let vanished = getsockopt(&stream, sockopt::TcpUserTimeout).unwrap();
+        assert_eq!(vanished, 60_000);
+        let kept = getsockopt(&stream, sockopt::SndBuf).unwrap();
+        assert_eq!(kept, 2 * KERNEL);
+    }
+}

@@ -221,6 +221,7 @@ impl Visit {
 
     /// What they say to the game. False: there is none.
     pub fn play(&mut self, bytes: &[u8]) -> bool {
+        self.outbox.heard();
         if let Some(game) = &mut self.game {
             game.waiting.extend_from_slice(bytes);
         }

@@ -1,9 +1,11 @@
 //! Who is let in, as whom, and what they are told first.
 
+use std::time::Instant;
+
 use crate::{
     OPEN,
     common::{
-        House,
+        House, PATIENCE,
         ggz::{Client, account},
     },
     place,
@@ -217,4 +219,28 @@ async fn whoever_vanished_comes_back_as_themselves_and_has_their_seat_again() {
     let mut theirs = again.join(&house, table);
     let state = theirs.until(|state| state["status"] == "playing");
     assert_eq!(state["you"], 1);
+}
+
+#[tokio::test]
+async fn the_log_says_why_a_good_password_is_refused() {
+    let house = House::open().await;
+    account(&house, "bea", "player");
+    let mut client = Client::connect(&house);
+    let started = Instant::now();
+    while !house.log().contains("a login was refused") {
+        assert!(started.elapsed() < PATIENCE, "she is never locked out");
+        assert_eq!(client.login("normal", "Bea", "a wrong one"), "usr lookup");
+    }
+    let password = "battery staple bea";
+    assert_eq!(client.login("normal", "bea", password), "usr lookup");
+    let log = house.log();
+    let line = log
+        .lines()
+        .rfind(|line| line.contains("a login was refused"));
+    let line = line.expect("it is there");
+    assert!(
+        line.contains("\"name\":\"bea\"") && line.contains("INFO"),
+        "{line}"
+    );
+    assert!(!log.contains(password) && !log.contains("a wrong one"));
 }

@@ -499,6 +499,17 @@ mod tests {
     }
 
     #[test]
+    fn a_password_is_not_in_what_is_logged_of_an_update() {
+        let text = "<update class='a' type='b' uri='c' username='ada' password='hunter22'/>\n\0";
+        let request = Request::decode(text.as_bytes(), false).unwrap().unwrap();
+        let shown = format!("{request:?}");
+        assert!(
+            shown.contains("ada") && !shown.contains("hunter22"),
+            "{shown}"
+        );
+    }
+
+    #[test]
     fn every_status_comes_back() {
         for status in Status::ALL {
             let bytes = Answer::Status(status).encode();

@@ -478,6 +478,18 @@ fn all_golden() -> Vec<(String, Push)> {
 }
 
 #[test]
+fn a_new_accounts_password_is_told_to_its_owner_and_not_to_the_log() {
+    let (action, code) = (Action::Login, Code::Ok);
+    let body = Body::Password(Secret::new("hunter22"));
+    let push = Push::Result { action, code, body };
+    assert!(!format!("{push:?}").contains("hunter22"));
+    assert_eq!(
+        serde_json::to_value(&push).unwrap(),
+        serde_json::json!({"push": "result", "action": "login", "code": "ok", "password": "hunter22"})
+    );
+}
+
+#[test]
 fn every_push_is_written_and_read_as_the_protocol_has_it() {
     for (text, push) in all_golden() {
         assert_eq!(push_bytes(&push), text);
