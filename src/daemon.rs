@@ -221,6 +221,7 @@ impl House {
                 uids: config.lobby.uids.first.get()..=config.lobby.uids.last.get(),
                 tables: config.lobby.tables.get(),
                 sessions: config.lobby.sessions.get(),
+                sessions_per_network: config.lobby.sessions_per_network.get(),
                 lag: config.lobby.lag,
                 ping: config.lobby.ping,
                 room_update: config.lobby.room_update,
@@ -231,7 +232,7 @@ impl House {
                         host: host.trim_matches(['[', ']']).into(),
                         port: port.parse().ok()?,
                         username: config.lobby.publish_name.clone(),
-                        password: config.lobby.publish_password.clear().to_owned(),
+                        password: accounts::Secret::new(config.lobby.publish_password.clear()),
                     })
                 }),
             },

@@ -316,6 +316,7 @@ async fn receive(
         uids: 0..=0,
         tables: 1,
         sessions: 100,
+        sessions_per_network: 100,
         lag: [1, 2, 3, 4].map(Duration::from_secs),
         ping: Duration::from_secs(60),
         room_update: Duration::from_secs(60),

@@ -4,8 +4,12 @@ mod common;
 
 use common::{House, Live, PATIENCE, code};
 use futures_util::{SinkExt as _, StreamExt as _};
+use nix::sys::socket::{setsockopt, sockopt};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
+
+/// The WebSocket that is a whole session.
+const SESSION: &str = "/api/v1/lobby/session";
 
 /// A session that is told everything in order.
 struct Guest {
@@ -32,13 +36,16 @@ impl Guest {
     }
 
     async fn greeted(house: &House, token: &str) -> Self {
-        let path = "/api/v1/lobby/session";
         let live = match token {
-            "" => house.socket_with("x-nobody", "1", path).await,
-            token => house.socket_as(token, path).await,
+            "" => house.socket_with("x-nobody", "1", SESSION).await,
+            token => house.socket_as(token, SESSION).await,
         };
+        Self::greeted_over(live.expect("a WebSocket")).await
+    }
+
+    async fn greeted_over(live: Live) -> Self {
         let mut guest = Self {
-            live: live.expect("a WebSocket"),
+            live,
             played: Vec::new(),
         };
         let hello = guest.next().await;
@@ -534,4 +541,183 @@ async fn the_verbs_launch_watch_and_end_a_table() {
     );
     let (exit, rooms, _) = house.verb(&["lobby", "rooms"]);
     assert!(exit == 0 && rooms.contains("Entry Hall"), "{rooms}");
+}
+
+#[tokio::test]
+async fn what_is_said_in_a_room_is_for_those_who_may_come_in() {
+    let house = House::open().await;
+    let (_, bob) = house.person("bob", "player").await;
+    let toml = "title = \"Staff\"\ndescription = \"Quiet.\"\nentry = \"admin\"\n";
+    let staff = "/api/v1/lobby/definitions/rooms/staff";
+    house.ok("PUT", staff, Some(json!({"toml": toml}))).await;
+    let (id, _) = room(&house, "staff").await;
+    let mut ada = Guest::come(&house, &house.token, "ada").await;
+    ada.does(json!({"do": "enter", "room": id})).await;
+    let live = "/api/v1/lobby/live";
+    let mut news = house.socket_as(&bob, live).await.expect("he may listen");
+    let mut all = house.socket(live).await;
+    ada.does(json!({"do": "chat", "kind": "normal", "text": "a secret"}))
+        .await;
+    let path = |what: &str| format!("/api/v1/lobby/{what}");
+    let (_, rooms) = house.call_as(&bob, "GET", &path("rooms"), None).await;
+    let rooms = rooms.as_array().expect("rooms");
+    let seen = rooms.iter().find(|room| room["name"] == "staff");
+    let seen = seen.expect("it is listed");
+    assert_eq!(
+        (&seen["entry"], &seen["people"], &seen["players"]),
+        (&json!("admin"), &json!(1), &json!([]))
+    );
+    for list in ["players", "tables", "chat"] {
+        let (status, answer) = house.call_as(&bob, "GET", &path(list), None).await;
+        assert_eq!((status, &answer), (200, &json!([])), "{list}");
+    }
+    let asked = [
+        path(&format!("chat?room={id}")),
+        path(&format!("tables?room={id}")),
+    ];
+    for path in &asked {
+        let refused = house.call_as(&bob, "GET", path, None).await;
+        assert_eq!(code(&refused), (403, "forbidden"), "{path}");
+    }
+    let said = house.ok("GET", &asked[0], None).await;
+    assert_eq!(said[0]["text"], "a secret");
+    let word = Some(json!({"room": id, "text": "let me in"}));
+    let refused = house.call_as(&bob, "POST", &path("chat"), word).await;
+    assert_eq!(code(&refused), (403, "forbidden"));
+    let only = format!("{live}?room={id}");
+    assert_eq!(house.socket_as(&bob, &only).await.err(), Some(403));
+    // What he hears next is what came after it.
+    let word = Some(json!({"room": 0, "text": "for all"}));
+    house.ok("POST", &path("chat"), word).await;
+    let chat = |news: &Value| news["heard"]["push"] == "chat";
+    assert_eq!(news.until(chat).await["heard"]["text"], "for all");
+    assert_eq!(all.until(chat).await["heard"]["text"], "a secret");
+}
+
+#[tokio::test]
+async fn nobody_speaks_faster_over_the_api_than_in_a_session() {
+    let house = House::open().await;
+    let (_, bob) = house.person("bob", "player").await;
+    let word = || Some(json!({"room": 0, "text": "again"}));
+    let path = "/api/v1/lobby/chat";
+    let started = std::time::Instant::now();
+    let refused = loop {
+        let many = (0..100).map(|_| house.call_as(&bob, "POST", path, word()));
+        let answers = futures_util::future::join_all(many).await;
+        let spoken = answers.iter().filter(|(status, _)| *status == 204).count();
+        if let Some(refused) = answers.into_iter().find(|(status, _)| *status != 204) {
+            // 60 at once, and 20 a second.
+            let most = 60 + (started.elapsed().as_secs_f64() * 20.0).ceil() as usize;
+            assert!(spoken <= most, "{spoken} of {most}");
+            break refused;
+        }
+        assert!(started.elapsed() < PATIENCE, "he is never refused");
+    };
+    assert_eq!(code(&refused), (429, "too-fast"));
+    assert_eq!(refused.1["retry_after_s"], 1);
+    house.ok("POST", path, word()).await; // others are heard
+}
+
+#[tokio::test]
+async fn a_banned_account_neither_speaks_nor_launches_nor_comes_in() {
+    let house = House::open().await;
+    let (_, hal) = house.person("hal", "host").await;
+    let why = Some(json!({"reason": "rude"}));
+    house.ok("POST", "/api/v1/lobby/players/hal/ban", why).await;
+    let (room, _) = room(&house, "tictactoe").await;
+    let seats = json!([{"kind": "open"}, {"kind": "bot"}]);
+    let saved = json!({"room": "x", "table": 1, "since": "2026-01-01T00:00:00.000Z", "file": "x"});
+    for (path, body) in [
+        ("chat", json!({"room": 0, "text": "hear me"})),
+        ("chat", json!({"room": null, "text": "hear me"})),
+        ("tables", json!({"room": room, "seats": seats})),
+        ("savegames/resume", saved),
+    ] {
+        let path = format!("/api/v1/lobby/{path}");
+        let refused = house.call_as(&hal, "POST", &path, Some(body)).await;
+        assert_eq!(code(&refused), (403, "forbidden"), "{path}");
+        assert_eq!(refused.1["detail"], "you are banned from the lobby");
+    }
+    let mut session = Guest::greeted(&house, &hal).await;
+    assert_eq!(session.result("login").await, "no-permission");
+    assert_eq!(session.closed().await, 1000);
+}
+
+#[tokio::test]
+async fn a_token_with_scopes_opens_no_session() {
+    let house = House::open().await;
+    let (_, bob) = house.person("bob", "player").await;
+    let token = async |scopes: Value| {
+        let wish = json!({"label": "bot", "scopes": scopes});
+        let made = house.call_as(&bob, "POST", "/api/v1/tokens", Some(wish));
+        let (status, made) = made.await;
+        assert_eq!(status, 201, "{made}");
+        made["secret"].as_str().expect("a secret").to_owned()
+    };
+    for scopes in [json!(["lobby.join"]), json!(["server.view"])] {
+        let narrow = token(scopes.clone()).await;
+        let refused = house.socket_as(&narrow, SESSION).await.err();
+        assert_eq!(refused, Some(403), "{scopes}");
+    }
+    // What it is for, it can do.
+    let reader = token(json!(["lobby.join"])).await;
+    let rooms = house.call_as(&reader, "GET", "/api/v1/lobby/rooms", None);
+    assert_eq!(rooms.await.0, 200);
+    Guest::come(&house, &token(json!(null)).await, "bob").await;
+}
+
+/// A connection to the web door of which little is on its way at once.
+async fn narrow(house: &House) -> tokio::net::TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small buffer");
+    setsockopt(&socket, sockopt::TcpMaxSeg, &536).expect("small packets");
+    let address = house.endpoints["http.listen"].parse().expect("an address");
+    socket.connect(address).await.expect("the daemon listens")
+}
+
+#[tokio::test]
+async fn who_does_not_read_their_websocket_is_dropped_and_the_others_hear_everything() {
+    let house = House::open().await;
+    let stream = narrow(&house).await;
+    let live = house.socket_over(stream, "x-nobody", "1", SESSION).await;
+    let mut deaf = Guest::greeted_over(live.expect("a WebSocket")).await;
+    deaf.does(json!({"do": "login", "name": "deaf"})).await;
+    deaf.does(json!({"do": "enter", "room": 0})).await;
+    let mut talkers = Vec::new();
+    for name in ["alice", "bob", "carl"] {
+        let mut talker = Guest::come(&house, "", name).await;
+        talker.does(json!({"do": "enter", "room": 0})).await;
+        talkers.push(talker);
+    }
+    let started = std::time::Instant::now();
+    let (mut dropped, mut said) = ([false; 3], 0);
+    while dropped != [true; 3] {
+        let n = said;
+        said += 1;
+        assert!(
+            started.elapsed() < PATIENCE,
+            "{n} chats later they are here"
+        );
+        let text = format!("{n}: {}", "\u{1f3b2}".repeat(500));
+        let chat = json!({"do": "chat", "kind": "normal", "text": text});
+        talkers[n % 3].ask(chat).await;
+        for (talker, dropped) in talkers.iter_mut().zip(&mut dropped) {
+            loop {
+                let word = talker.next().await;
+                if word["push"] == "chat" {
+                    assert_eq!(word["text"], text); // in order, and none is missing
+                    break;
+                }
+                *dropped |= word["update"] == "player_delete" && word["name"] == "deaf";
+            }
+        }
+    }
+    assert!(house.log().contains("they did not read"), "it is counted");
+    // What waited for them is forgotten.
+    let mut heard = 0;
+    while let Some(Ok(message)) = deaf.live.socket.next().await {
+        heard += usize::from(message.to_string().contains("\"push\":\"chat\""));
+    }
+    assert!(heard < said, "{heard} of {said}");
+    Guest::come(&house, "", "Deaf").await;
 }

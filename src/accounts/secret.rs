@@ -33,6 +33,11 @@ impl Secret {
         &self.0
     }
 
+    /// As it is, into what is sent to the one whose it is.
+    pub(crate) fn serialize_clear<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0)
+    }
+
     /// In bytes.
     pub(super) fn len(&self) -> usize {
         self.0.len()

@@ -27,6 +27,7 @@ pub(super) const LOBBY_TLS: &str = "lobby.tls";
 pub(super) const LOBBY_UIDS: &str = "lobby.uids";
 pub(super) const LOBBY_TABLES: &str = "lobby.tables";
 pub(super) const LOBBY_SESSIONS: &str = "lobby.sessions";
+pub(super) const LOBBY_SHARE: &str = "lobby.sessions_per_network";
 pub(super) const LOBBY_ANNOUNCE: &str = "lobby.announce";
 pub(super) const META_LISTEN: &str = "lobby.meta_listen";
 pub(super) const PUBLISH: &str = "lobby.publish";
@@ -58,6 +59,7 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: LOBBY_UIDS, default: "60578-61183", meaning: "User ids for table games, one per table, when the daemon is root; nobody else may use them, nor hosting.uids hold any of them" },
     Key { name: LOBBY_TABLES, default: "600", meaning: "Tables that the lobby may have at once" },
     Key { name: LOBBY_SESSIONS, default: "8192", meaning: "Sessions that the lobby may have at once" },
+    Key { name: LOBBY_SHARE, default: "64", meaning: "How many of them may come from one IPv4 address or IPv6 /64; loopback is not counted" },
     Key { name: LOBBY_ANNOUNCE, default: "true", meaning: "Whether the lobby is announced on the local network by mDNS" },
     Key { name: META_LISTEN, default: "0.0.0.0:15689", meaning: "Address and port where the box answers as a GGZ meta server. Empty: it does not" },
     Key { name: PUBLISH, default: "", meaning: "HOST:PORT of a meta server that the lobby is published at. Empty: nowhere" },

@@ -9,8 +9,9 @@ use std::{
 
 use super::{
     keys::{
-        LAG, LOBBY_ANNOUNCE, LOBBY_LISTEN, LOBBY_NAME, LOBBY_SESSIONS, LOBBY_TABLES, LOBBY_TLS,
-        LOBBY_UIDS, META_LISTEN, PING, PUBLISH, PUBLISH_NAME, PUBLISH_PASSWORD, ROOM_UPDATE, UIDS,
+        LAG, LOBBY_ANNOUNCE, LOBBY_LISTEN, LOBBY_NAME, LOBBY_SESSIONS, LOBBY_SHARE, LOBBY_TABLES,
+        LOBBY_TLS, LOBBY_UIDS, META_LISTEN, PING, PUBLISH, PUBLISH_NAME, PUBLISH_PASSWORD,
+        ROOM_UPDATE, UIDS,
     },
     values::Values,
     words::{Span, Uid, address, count, duration, yes},
@@ -32,6 +33,8 @@ pub struct Lobby {
     pub tables: NonZeroUsize,
     /// Most sessions at once.
     pub sessions: NonZeroUsize,
+    /// How many of them from one network.
+    pub sessions_per_network: NonZeroUsize,
     /// Whether the local network is told of it, by mDNS.
     pub announce: bool,
     /// Where the box answers as a meta server; none: it does not.
@@ -77,6 +80,7 @@ impl Lobby {
             uids: values.parse(LOBBY_UIDS, str::parse),
             tables: values.parse(LOBBY_TABLES, count),
             sessions: values.parse(LOBBY_SESSIONS, count),
+            sessions_per_network: values.parse(LOBBY_SHARE, count),
             announce: values.parse(LOBBY_ANNOUNCE, yes),
             meta_listen: values.parse(META_LISTEN, |text| match text {
                 "" => Ok(None),
@@ -194,6 +198,7 @@ mod tests {
             [10, 60]
         );
         assert_eq!((lobby.tables.get(), lobby.sessions.get()), (600, 8192));
+        assert_eq!(lobby.sessions_per_network.get(), 64);
         assert!(config.notes.is_empty(), "{:?}", config.notes);
     }
 
@@ -220,6 +225,7 @@ mod tests {
             ("lobby.name=a\tb", "not one line"),
             ("lobby.tables=0", "not a number from 1"),
             ("lobby.sessions=-1", "not a number from 1"),
+            ("lobby.sessions_per_network=0", "not a number from 1"),
             ("lobby.meta_listen=here", "not an address and port"),
             ("lobby.publish=example.org", "not HOST:PORT"),
             ("lobby.publish=example.org:0", "not HOST:PORT"),

@@ -118,6 +118,8 @@ pub enum Code {
     LockedOut,
     /// Too many connections.
     TooManyConnections,
+    /// One caller asked for too much of that in too short a time.
+    TooFast,
     /// A fault of the box; its log says more.
     Internal,
     /// A stored record is damaged; the box's log says which.
@@ -153,7 +155,7 @@ impl Code {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
-            LockedOut | TooManyConnections => StatusCode::TOO_MANY_REQUESTS,
+            LockedOut | TooManyConnections | TooFast => StatusCode::TOO_MANY_REQUESTS,
             Internal | CorruptRecord | KeeperFailed => StatusCode::INTERNAL_SERVER_ERROR,
             Closing | TooBusy => StatusCode::SERVICE_UNAVAILABLE,
             DiskFull => StatusCode::INSUFFICIENT_STORAGE,
@@ -412,9 +414,16 @@ impl From<LobbyError> for Fault {
             LobbyError::BadDefinition(_) => return bad("toml"),
             LobbyError::BadText(_) => return bad("text"),
             LobbyError::BadReason(_) => return bad("reason"),
+            LobbyError::TooFast { retry_after } => {
+                let seconds = retry_after.as_secs().max(1);
+                return Self::new(Code::TooFast, detail)
+                    .member("retry_after_s", seconds)
+                    .header(header::RETRY_AFTER, seconds);
+            }
             LobbyError::Forbidden(_)
             | LobbyError::Above(_)
             | LobbyError::Oneself
+            | LobbyError::MayNotEnter(_)
             | LobbyError::Gagged
             | LobbyError::Banned
             | LobbyError::Refused(terms::Code::NoPermission) => Code::Forbidden,
@@ -560,6 +569,14 @@ mod tests {
             (LobbyError::NobodyHere("eve".into()), 404, "no-such-player"),
             (LobbyError::NotBanned("eve".into()), 404, "no-such-ban"),
             (LobbyError::Above("ada".into()), 403, "forbidden"),
+            (LobbyError::MayNotEnter(room), 403, "forbidden"),
+            (
+                LobbyError::TooFast {
+                    retry_after: Duration::from_millis(50),
+                },
+                429,
+                "too-fast",
+            ),
             (LobbyError::Gagged, 403, "forbidden"),
             (LobbyError::Banned, 403, "forbidden"),
             (LobbyError::BadText(512), 422, "bad-field"),
@@ -584,6 +601,11 @@ mod tests {
         }
         let full = Fault::from(LobbyError::Refused(terms::Code::RoomFull));
         assert_eq!(full.json()["result"], "room-full");
+        let fast = Fault::from(LobbyError::TooFast {
+            retry_after: Duration::from_millis(50),
+        });
+        assert_eq!(fast.json()["retry_after_s"], 1);
+        assert_eq!(fast.into_response().headers()[header::RETRY_AFTER], "1");
     }
 
     #[test]

@@ -24,8 +24,8 @@ use crate::accounts::AccountId;
 
 /// What can be asked of the service.
 pub(super) enum Ask {
-    /// Whether somebody of this name is here.
-    IsHere(String, oneshot::Sender<bool>),
+    /// Whether somebody of this name is here to whom somebody of this account has to give way.
+    IsTaken(String, Option<AccountId>, oneshot::Sender<bool>),
     /// Somebody comes in.
     Come(
         SessionId,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{
     Lobby,
@@ -14,7 +15,7 @@ use super::{
     view::{Launched, NewTable, RoomView},
     wire::{
         push::{GameView, Ranking},
-        terms::{RoomId, TableId},
+        terms::{Permissions, RoomId, TableId},
     },
 };
 use crate::{
@@ -26,10 +27,52 @@ use crate::{
 const TEXT: usize = 512;
 
 impl Lobby {
-    /// Every room with all that is in it (`lobby.join`).
+    /// Every room with all that is in it (`lobby.join`); who may not come in sees what a list of rooms says.
     pub async fn rooms(&self, by: &Principal) -> Result<Vec<RoomView>, LobbyError> {
         self.need(by, Verb::LobbyJoin)?;
-        self.ask(Ask::Rooms).await
+        let mut rooms = self.ask(Ask::Rooms).await?;
+        for room in rooms
+            .iter_mut()
+            .filter(|room| !self.lets_in(by, room.entry))
+        {
+            room.players.clear();
+            room.tables.clear();
+        }
+        Ok(rooms)
+    }
+
+    /// Whether they may know what happens behind such a door: who may come in, and who keeps order. In memory.
+    pub(super) fn lets_in(&self, by: &Principal, entry: Entry) -> bool {
+        let rights = || {
+            by.actor
+                .account
+                .map(AccountId)
+                .and_then(|id| self.rights(id))
+        };
+        entry.lets_in(Permissions::default())
+            || entry.lets_in(rights().unwrap_or_default())
+            || self.need(by, Verb::LobbyModerate).is_ok()
+    }
+
+    /// The same of a room (`lobby.join`).
+    pub async fn room_inside(&self, by: &Principal, id: RoomId) -> Result<RoomView, LobbyError> {
+        let room = self.room(by, id).await?;
+        match self.lets_in(by, room.entry) {
+            true => Ok(room),
+            false => Err(LobbyError::MayNotEnter(id)),
+        }
+    }
+
+    /// Refuses who is banned. The box itself never is.
+    fn not_banned(&self, by: &Principal) -> Result<(), LobbyError> {
+        let Some(account) = by.actor.account.map(AccountId) else {
+            return Ok(());
+        };
+        let (name, now) = (&by.actor.name, UnixMillis::now());
+        match self.ledger.banned(name, Some(account), by.actor.from, now) {
+            Some(_) => Err(LobbyError::Banned),
+            None => Ok(()),
+        }
     }
 
     /// One room (`lobby.join`).
@@ -96,6 +139,7 @@ impl Lobby {
         file: String,
     ) -> Result<Launched, LobbyError> {
         self.need(by, Verb::LobbyModerate)?;
+        self.not_banned(by)?;
         let detail = json!({ "room": sitting.room, "file": file });
         let lobby = self.clone();
         let work = async move { lobby.go_on(sitting, file).await };
@@ -122,7 +166,8 @@ impl Lobby {
         }
     }
 
-    /// Says something in a room, or in all of them (`lobby.join`; to all: `lobby.moderate`).
+    /// Says something in a room that one may come into, or in all of them (`lobby.join`; to all: `lobby.moderate`); not
+    /// faster than a session may speak.
     pub async fn say(
         &self,
         by: &Principal,
@@ -138,15 +183,18 @@ impl Lobby {
         if text.is_empty() || text.len() > TEXT {
             return Err(LobbyError::BadText(TEXT));
         }
+        self.not_banned(by)?;
+        let (paces, account) = (&self.house.paces, by.actor.account.map(AccountId));
+        paces
+            .step(account, Instant::now())
+            .map_err(|retry_after| LobbyError::TooFast { retry_after })?;
         if let Some(room) = room {
-            self.entry_of(room).await?;
+            let entry = self.entry_of(room).await?;
+            if !self.lets_in(by, entry) {
+                return Err(LobbyError::MayNotEnter(room));
+            }
         }
         let from = by.actor.name.clone();
-        let account = by.actor.account.map(AccountId);
-        let now = UnixMillis::now();
-        if self.ledger.banned(&from, account, None, now).is_some() {
-            return Err(LobbyError::Banned);
-        }
         let (lobby, detail) = (self.clone(), json!({ "text": text }));
         let work = async move {
             let call = |reply| Ask::Call(room, from, account, text, reply);
@@ -169,6 +217,7 @@ impl Lobby {
     /// Launches a table that nobody has to sit at, like one between bots (`lobby.moderate`).
     pub async fn launch(&self, by: &Principal, wish: NewTable) -> Result<Launched, LobbyError> {
         self.need(by, Verb::LobbyModerate)?;
+        self.not_banned(by)?;
         let room = wish.room;
         self.entry_of(room).await?;
         let detail = json!({ "room": room, "seats": wish.seats.len() });

@@ -1,5 +1,7 @@
 //! What the lobby refuses.
 
+use std::time::Duration;
+
 use super::{
     ledger::LedgerError,
     wire::terms::{Code, RoomId, TableId},
@@ -39,6 +41,9 @@ pub enum LobbyError {
     /// No such room.
     #[error("no room {}", .0.0)]
     NoSuchRoom(RoomId),
+    /// They may not come into that room.
+    #[error("you may not come into room {}", .0.0)]
+    MayNotEnter(RoomId),
     /// No such definition among those that were added by the API.
     #[error("no {kind} `{name}` was added here")]
     NoSuchDefinition {
@@ -71,7 +76,13 @@ pub enum LobbyError {
     /// A reason that cannot be given.
     #[error("a reason has at most {0} bytes, on one line: give a shorter one")]
     BadReason(usize),
-    /// Somebody who is banned speaks.
+    /// Somebody says too much.
+    #[error("you say too much at once: again in a moment")]
+    TooFast {
+        /// When they will be heard again.
+        retry_after: Duration,
+    },
+    /// Somebody who is banned speaks or launches.
     #[error("you are banned from the lobby")]
     Banned,
     /// Somebody who is gagged speaks.

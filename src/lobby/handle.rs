@@ -1,6 +1,7 @@
 //! The handle that every door holds.
 
 use std::{
+    net::IpAddr,
     path::PathBuf,
     sync::{
         Arc, PoisonError, RwLock,
@@ -21,12 +22,14 @@ use super::{
     ledger::Ledger,
     motd,
     outbox::Outbox,
+    pace::Paces,
+    places::{NoPlace, Place, Places},
     view::News,
     warden::Departed,
     wire::{push::Push, terms::Code},
 };
 use crate::{
-    accounts::{Accounts, Principal, Subject, Verb},
+    accounts::{AccountId, Accounts, Principal, Subject, Verb},
     audit::{Actor, Audit},
     net,
 };
@@ -52,7 +55,8 @@ pub(super) struct House {
     pub(super) name: String,
     pub(super) data: Option<PathBuf>,
     pub(super) port: u16,
-    pub(super) most_sessions: usize,
+    /// How many sessions there are, and from where.
+    pub(super) places: Arc<Places>,
     pub(super) started: std::time::Instant,
     /// Locked for a look or an exchange, never across an await.
     pub(super) definitions: RwLock<Arc<Definitions>>,
@@ -63,13 +67,13 @@ pub(super) struct House {
     pub(super) next_session: AtomicU64,
     pub(super) counts: Counts,
     pub(super) history: History,
+    /// Of those who speak without a session.
+    pub(super) paces: Paces,
 }
 
 /// What the lobby counts.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    /// Sessions logged in.
-    pub(super) sessions: AtomicUsize,
     /// Tables whose games run.
     pub(super) tables: AtomicUsize,
     /// Sessions dropped because they did not read.
@@ -99,6 +103,7 @@ pub struct Figures {
 pub(super) struct Session {
     lobby: Lobby,
     id: SessionId,
+    _place: Place,
 }
 
 impl Session {
@@ -109,7 +114,6 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.lobby.house.counts.sessions.fetch_sub(1, Relaxed);
         let gone = Ask::Gone(self.id);
         if let Err(mpsc::error::TrySendError::Full(gone)) = self.lobby.asks.try_send(gone)
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
@@ -128,18 +132,15 @@ impl Lobby {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.house.counts.sessions.load(Relaxed) >= self.house.most_sessions
+        self.house.places.is_full()
     }
 
-    /// A place for one more; none when the house is full.
-    pub(super) fn session(&self) -> Option<Session> {
-        let sessions = &self.house.counts.sessions;
-        let most = self.house.most_sessions;
-        let one_more = |count| (count < most).then_some(count + 1);
-        sessions.fetch_update(Relaxed, Relaxed, one_more).ok()?;
-        Some(Session {
+    /// A place for one more from there.
+    pub(super) fn session(&self, from: IpAddr) -> Result<Session, NoPlace> {
+        Ok(Session {
             lobby: self.clone(),
             id: SessionId(self.house.next_session.fetch_add(1, Relaxed)),
+            _place: self.house.places.take(from)?,
         })
     }
 
@@ -153,9 +154,10 @@ impl Lobby {
         come.await.unwrap_or(Err(Code::NotLoggedIn))
     }
 
-    pub(super) async fn is_here(&self, name: &str) -> bool {
-        let here = self.ask(|reply| Ask::IsHere(name.into(), reply));
-        here.await.unwrap_or(false)
+    /// Whether somebody of this name is here to whom somebody of this account has to give way.
+    pub(super) async fn is_taken(&self, name: &str, account: Option<AccountId>) -> bool {
+        let taken = self.ask(|reply| Ask::IsTaken(name.into(), account, reply));
+        taken.await.unwrap_or(false)
     }
 
     /// Whether a computer player of some game is called so.
@@ -190,7 +192,7 @@ impl Lobby {
             uptime: self.house.started.elapsed(),
             now: jiff::Zoned::now(),
             tables: counts.tables.load(Relaxed),
-            players: counts.sessions.load(Relaxed),
+            players: self.house.places.count(),
             version: env!("CARGO_PKG_VERSION").into(),
         };
         Push::Motd {
@@ -232,6 +234,11 @@ impl Lobby {
         self.need(by, Verb::LobbyJoin).is_ok()
     }
 
+    /// Whether they may know of this: it happened where they may come in. In memory.
+    pub fn may_hear(&self, by: &Principal, news: &News) -> bool {
+        self.lets_in(by, news.entry)
+    }
+
     /// What happens from now on.
     pub fn news(&self) -> broadcast::Receiver<News> {
         self.news.subscribe()
@@ -241,7 +248,7 @@ impl Lobby {
     pub fn figures(&self) -> Figures {
         let counts = &self.house.counts;
         Figures {
-            sessions: counts.sessions.load(Relaxed),
+            sessions: self.house.places.count(),
             tables: counts.tables.load(Relaxed),
             overrun: counts.overrun.load(Relaxed),
             matches: counts.matches.load(Relaxed),

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    definition::Entry,
     view::Spoken,
     wire::{push::Push, terms::RoomId},
 };
@@ -18,15 +19,15 @@ const TEXT: usize = 1024;
 
 /// The last of what was said. Private words and those at a table never come here.
 #[derive(Debug, Default)]
-pub(super) struct History(Mutex<VecDeque<Spoken>>); // locked for a look or a line, never across an await
+pub(super) struct History(Mutex<VecDeque<(Entry, Spoken)>>); // locked for a look or a line, never across an await
 
 impl History {
-    fn lines(&self) -> MutexGuard<'_, VecDeque<Spoken>> {
+    fn lines(&self) -> MutexGuard<'_, VecDeque<(Entry, Spoken)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note of what a room, or everybody, is told, if somebody said it.
-    pub(super) fn hear(&self, room: Option<RoomId>, push: &Push, at: UnixMillis) {
+    /// Takes note of what a room, or everybody, is told, if somebody said it. `entry` is who may come in there.
+    pub(super) fn hear(&self, room: Option<RoomId>, entry: Entry, push: &Push, at: UnixMillis) {
         let Push::Chat { from, text, .. } = push else {
             return;
         };
@@ -38,25 +39,31 @@ impl History {
         if lines.len() == LINES {
             lines.pop_front();
         }
-        lines.push_back(Spoken {
+        let from = from.clone();
+        let spoken = Spoken {
             at,
             room,
-            from: from.clone(),
+            from,
             text,
-        });
+        };
+        lines.push_back((entry, spoken));
     }
 
-    /// The last `most`, oldest first; of one room: with what everybody heard.
-    pub(super) fn last(&self, room: Option<RoomId>, most: usize) -> Vec<Spoken> {
+    /// The last `most`, oldest first; of one room: with what everybody heard. Only what was said where those come in
+    /// whom this is for.
+    pub(super) fn last(
+        &self,
+        room: Option<RoomId>,
+        most: usize,
+        comes_in: impl Fn(Entry) -> bool,
+    ) -> Vec<Spoken> {
         let lines = self.lines();
-        let heard = |line: &&Spoken| room.is_none() || line.room.is_none() || line.room == room;
-        let mut last: Vec<_> = lines
-            .iter()
-            .rev()
-            .filter(heard)
-            .take(most)
-            .cloned()
-            .collect();
+        let heard = |(entry, line): &&(Entry, Spoken)| {
+            let wanted = room.is_none() || line.room.is_none() || line.room == room;
+            wanted && comes_in(*entry)
+        };
+        let newest = lines.iter().rev().filter(heard).take(most);
+        let mut last: Vec<_> = newest.map(|(_, line)| line.clone()).collect();
         last.reverse();
         last
     }
@@ -67,12 +74,20 @@ mod tests {
     use super::*;
 
     fn said(history: &History, room: Option<u32>, text: &str) {
+        said_in(history, room, Entry::Open, text);
+    }
+
+    fn said_in(history: &History, room: Option<u32>, entry: Entry, text: &str) {
         let push = Push::Chat {
             kind: None,
             from: "ada".into(),
             text: Some(text.into()),
         };
-        history.hear(room.map(RoomId), &push, UnixMillis(1));
+        history.hear(room.map(RoomId), entry, &push, UnixMillis(1));
+    }
+
+    fn last(history: &History, room: Option<RoomId>, most: usize) -> Vec<String> {
+        texts(history.last(room, most, |_| true))
     }
 
     fn texts(lines: Vec<Spoken>) -> Vec<String> {
@@ -85,10 +100,21 @@ mod tests {
         said(&history, Some(1), "one");
         said(&history, Some(2), "two");
         said(&history, None, "all");
-        history.hear(Some(RoomId(1)), &Push::Ping, UnixMillis(1));
-        assert_eq!(texts(history.last(None, 9)), ["one", "two", "all"]);
-        assert_eq!(texts(history.last(Some(RoomId(1)), 9)), ["one", "all"]);
-        assert_eq!(texts(history.last(None, 2)), ["two", "all"]);
+        history.hear(Some(RoomId(1)), Entry::Open, &Push::Ping, UnixMillis(1));
+        assert_eq!(last(&history, None, 9), ["one", "two", "all"]);
+        assert_eq!(last(&history, Some(RoomId(1)), 9), ["one", "all"]);
+        assert_eq!(last(&history, None, 2), ["two", "all"]);
+    }
+
+    #[test]
+    fn who_may_not_come_in_does_not_read_what_was_said() {
+        let history = History::default();
+        said(&history, Some(1), "one");
+        said_in(&history, Some(2), Entry::Admin, "two");
+        let open = |entry| entry == Entry::Open;
+        assert_eq!(texts(history.last(None, 9, open)), ["one"]);
+        assert_eq!(texts(history.last(None, 1, open)), ["one"]);
+        assert!(history.last(Some(RoomId(2)), 9, open).is_empty());
     }
 
     #[test]
@@ -97,9 +123,9 @@ mod tests {
         for n in 0..LINES + 3 {
             said(&history, None, &n.to_string());
         }
-        let kept = texts(history.last(None, usize::MAX));
+        let kept = last(&history, None, usize::MAX);
         assert_eq!((kept.len(), kept[0].as_str()), (LINES, "3"));
         said(&history, None, &"\u{e4}".repeat(TEXT));
-        assert_eq!(history.last(None, 1)[0].text.len(), TEXT);
+        assert_eq!(last(&history, None, 1)[0].len(), TEXT);
     }
 }

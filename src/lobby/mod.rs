@@ -18,6 +18,8 @@ pub mod definition;
 mod desk;
 pub mod dmod;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod hall;
 mod handle;
 pub(crate) mod history;
@@ -28,6 +30,7 @@ pub mod motd;
 mod outbox;
 mod pace;
 pub(crate) mod past;
+mod places;
 mod rights;
 mod scribe;
 mod service;
@@ -62,6 +65,7 @@ use self::{
     handle::House,
     lag::Rhythm,
     ledger::Ledger,
+    places::Places,
     scribe::Scribe,
     service::{Ground, Service},
     warden::{Departed, Warden},
@@ -119,6 +123,8 @@ pub struct Settings {
     pub tables: usize,
     /// Sessions at once.
     pub sessions: usize,
+    /// How many of them from one network; loopback is not counted.
+    pub sessions_per_network: usize,
     /// From these answer times on, somebody lags by one class more.
     pub lag: [Duration; 4],
     /// From an answer to the next ping.
@@ -157,7 +163,7 @@ pub async fn open(
         name: settings.name.clone(),
         data: settings.data.clone(),
         port: address.port(),
-        most_sessions: settings.sessions,
+        places: Places::new(settings.sessions, settings.sessions_per_network),
         started: Instant::now(),
         definitions: RwLock::default(),
         defined: watch::Sender::new(()),
@@ -165,6 +171,7 @@ pub async fn open(
         next_session: AtomicU64::new(1),
         counts: handle::Counts::default(),
         history: history::History::default(),
+        paces: pace::Paces::default(),
     });
     let stage = Stage::new(stage::Settings {
         state: settings.state.clone(),

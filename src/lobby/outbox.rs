@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -16,6 +17,8 @@ const BACKLOG: usize = 256 << 10;
 const MESSAGES: usize = 4096;
 /// Messages that are taken at once.
 const BATCH: usize = 64;
+/// Who has said nothing for so long since a ping is perhaps not there any more.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// How a session hears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +77,8 @@ struct Queue {
     waiting: VecDeque<Bytes>,
     bytes: usize,
     end: Option<End>,
+    /// When a ping went out after which they have said nothing.
+    pinged: Option<Instant>,
 }
 
 /// Why nothing more is taken.
@@ -126,6 +131,23 @@ impl Outbox {
     /// Tells one push.
     pub(super) fn tell(&self, push: &Push) {
         self.put(&mut Message::new(push));
+    }
+
+    /// Tells them a ping, which they are to answer.
+    pub(super) fn ping(&self, now: Instant) {
+        self.queue().pinged.get_or_insert(now);
+        self.tell(&Push::Ping);
+    }
+
+    /// They have said something.
+    pub(super) fn heard(&self) {
+        self.queue().pinged = None;
+    }
+
+    /// Whether they are perhaps not there any more.
+    pub(super) fn is_silent(&self, now: Instant) -> bool {
+        let since = self.queue().pinged;
+        since.is_some_and(|since| now.saturating_duration_since(since) >= SILENCE)
     }
 
     /// Nothing comes after what waits now.
@@ -218,6 +240,19 @@ mod tests {
         outbox.tell(&long);
         assert_eq!(outbox.take().await, Err(End::Overrun));
         assert_eq!(outbox.queue().bytes, 0);
+    }
+
+    #[test]
+    fn who_leaves_a_ping_unanswered_is_silent_until_they_say_something() {
+        let outbox = Outbox::new(Encoding::Xml);
+        let start = Instant::now();
+        assert!(!outbox.is_silent(start + SILENCE));
+        outbox.ping(start);
+        outbox.ping(start + Duration::from_secs(1));
+        assert!(!outbox.is_silent(start + SILENCE - Duration::from_millis(1)));
+        assert!(outbox.is_silent(start + SILENCE));
+        outbox.heard();
+        assert!(!outbox.is_silent(start + SILENCE));
     }
 
     #[tokio::test]

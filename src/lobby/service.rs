@@ -32,7 +32,10 @@ use super::{
         terms::{Action, Code, RoomId, Seat, TableId},
     },
 };
-use crate::{accounts::Accounts, clock::UnixMillis};
+use crate::{
+    accounts::{AccountId, Accounts},
+    clock::UnixMillis,
+};
 
 /// How often time is looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -143,15 +146,12 @@ impl Service {
     fn answer(&mut self, ask: Ask) {
         let hall = &mut self.ground.hall;
         match ask {
-            Ask::IsHere(name, reply) => say(reply, hall.is_here(&name)),
-            Ask::Come(id, mut newcomer, outbox, reply) => {
-                let admitted = self.admit(&mut newcomer);
-                let come = admitted.and_then(|()| self.ground.hall.come(id, *newcomer));
-                if come.is_ok() {
-                    self.outboxes.insert(id, outbox);
-                    // They are told so before they can say anything more.
-                    self.carry_out();
-                }
+            Ask::IsTaken(name, account, reply) => {
+                let taken = hall.is_here(&name) && self.vanished(&name, account).is_none();
+                say(reply, taken);
+            }
+            Ask::Come(id, newcomer, outbox, reply) => {
+                let come = self.come(id, *newcomer, outbox);
                 say(reply, come);
             }
             Ask::Gone(id) => {
@@ -220,15 +220,44 @@ impl Service {
         }
     }
 
-    /// Whether somebody may come in: here and now, for they may have been banned since they proved who they are. What
-    /// changes from now on is seen by who looks at everybody.
-    fn admit(&self, newcomer: &mut Newcomer) -> Result<(), Code> {
+    /// Lets somebody in who may be here now: they may have been banned since they proved who they are. What changes from
+    /// now on is seen by who looks at everybody.
+    fn come(
+        &mut self,
+        id: SessionId,
+        mut newcomer: Newcomer,
+        outbox: Arc<Outbox>,
+    ) -> Result<(), Code> {
         let Ground {
             ledger, accounts, ..
         } = &self.ground;
-        let may = verdict(accounts, ledger, &newcomer.who);
-        newcomer.permissions = may.map_err(|out| out.code())?;
+        let who = &newcomer.who;
+        newcomer.permissions = verdict(accounts, ledger, who).map_err(|out| out.code())?;
+        if let Some(old) = self.vanished(&who.name, who.account) {
+            tracing::info!(
+                name = who.name,
+                "an older session that was silent gives way"
+            );
+            self.within(|hall, world| hall.gone(old, world));
+            if let Some(outbox) = self.outboxes.remove(&old) {
+                outbox.tell(&Push::End);
+                outbox.finish();
+            }
+        }
+        self.ground.hall.come(id, newcomer)?;
+        self.outboxes.insert(id, outbox);
+        // They are told so before they can say anything more.
+        self.carry_out();
         Ok(())
+    }
+
+    /// The session of this name, when it is this account's and they are perhaps not there any more.
+    fn vanished(&self, name: &str, account: Option<AccountId>) -> Option<SessionId> {
+        let hall = &self.ground.hall;
+        let id = hall.named(name)?;
+        let theirs = account.is_some() && hall.who(id)?.account == account;
+        let silent = self.outboxes.get(&id)?.is_silent(Instant::now().into_std());
+        (theirs && silent).then_some(id)
     }
 
     /// A resumed table is the sitting that it was.
@@ -426,10 +455,14 @@ impl Service {
     }
 
     fn spread(&self, room: Option<RoomId>, push: Push) {
-        let house = &self.ground.house;
-        house.history.hear(room, &push, UnixMillis::now());
-        if self.ground.news.receiver_count() > 0 {
-            self.ground.news.send(News { room, push }).ok(); // they have just left
+        let Ground {
+            house, hall, news, ..
+        } = &self.ground;
+        let entry = room.and_then(|room| hall.entry_of(room));
+        let entry = entry.unwrap_or_default();
+        house.history.hear(room, entry, &push, UnixMillis::now());
+        if news.receiver_count() > 0 {
+            news.send(News { room, entry, push }).ok(); // they have just left
         }
     }
 }

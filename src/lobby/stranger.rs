@@ -18,10 +18,13 @@ use super::{
         element::Element,
         push::Push,
         request::Request,
-        xml::{Framer, Item, XmlError, boundary, line_end},
+        xml::{Framer, Item, XmlError, boundary},
     },
 };
 use crate::net::crowd::Place;
+
+/// How long the end of a line may come after the rest of it: what one packet more takes.
+const LINE_END: Duration = Duration::from_millis(250);
 
 /// Who somebody has turned out to be.
 pub(super) enum Known {
@@ -77,14 +80,14 @@ impl Stranger<'_> {
                     Next::Listen if self.talk.is_known() => return Ok(Some(Known::Plain(stream))),
                     Next::Listen => {}
                     Next::Encrypt => {
-                        skip_line_end(&mut stream).await?;
                         return match tls {
                             Some(tls) => self.encrypted(stream, tls).await,
                             None => Ok(None),
                         };
                     }
                     Next::Hand { name, token } => {
-                        skip_line_end(&mut stream).await?;
+                        let skipped = skip_line_end(&mut stream);
+                        within(self.place, self.until, skipped).await?;
                         let stream = stream.into_std()?;
                         self.talk.hand(name, token, Stream::Tcp(stream)).await;
                         return Ok(None);
@@ -100,10 +103,12 @@ impl Stranger<'_> {
     /// The same over TLS, where nothing is handed over: a game could not read it.
     async fn encrypted(
         mut self,
-        stream: TcpStream,
+        mut stream: TcpStream,
         tls: &TlsAcceptor,
     ) -> io::Result<Option<Known>> {
         let until = self.until.min(Instant::now() + self.handshake);
+        // TLS begins with no blank, whenever the rest of the line comes.
+        within(self.place, until, skip_blanks(&mut stream, |_| false)).await?;
         let mut stream = Box::new(within(self.place, until, tls.accept(stream)).await?);
         let mut bytes = vec![0; READ];
         loop {
@@ -230,14 +235,77 @@ async fn peek(stream: &mut TcpStream, framer: &mut Framer) -> io::Result<bool> {
     Ok(count > 0)
 }
 
-/// The end of the line that a document's last tag stands in is not a game's.
+/// The end of the line that a document's last tag stands in is not a game's. It may come in a packet of its own, but no
+/// client has to send it, and all wait for us from then on.
 async fn skip_line_end(stream: &mut TcpStream) -> io::Result<()> {
-    let mut bytes = [0; 2];
-    let there = stream.peek(&mut bytes);
-    // What is not there yet is not waited for: the client waits for us.
-    let Ok(count) = timeout(Duration::ZERO, there).await else {
-        return Ok(());
-    };
-    let count = line_end(&bytes[..count?]);
-    stream.read_exact(&mut bytes[..count]).await.map(drop)
+    let skipped = skip_blanks(stream, |byte| byte == b'\n');
+    timeout(LINE_END, skipped).await.unwrap_or(Ok(()))
+}
+
+/// Takes blanks up to the `last` of them, or to what is none.
+async fn skip_blanks(stream: &mut TcpStream, last: impl Fn(u8) -> bool) -> io::Result<()> {
+    loop {
+        let mut byte = [0];
+        let there = stream.peek(&mut byte).await? > 0;
+        if !there || !byte[0].is_ascii_whitespace() {
+            return Ok(());
+        }
+        stream.read_exact(&mut byte).await?;
+        if last(byte[0]) {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    /// Our end of a connection, and a client's.
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let theirs = TcpStream::connect(listener.local_addr().unwrap());
+        let (theirs, ours) = tokio::join!(theirs, listener.accept());
+        let theirs = theirs.unwrap();
+        theirs.set_nodelay(true).unwrap();
+        (ours.unwrap().0, theirs)
+    }
+
+    #[tokio::test]
+    async fn a_line_ends_in_whichever_packet_and_what_follows_is_the_games() {
+        for end in ["\n", "\r\n", " \r\n"] {
+            for cut in 0..=end.len() {
+                let (mut ours, mut theirs) = pair().await;
+                let (now, later) = end.split_at(cut);
+                theirs.write_all(now.as_bytes()).await.unwrap();
+                if !now.is_empty() {
+                    ours.readable().await.unwrap();
+                }
+                let answers = async {
+                    tokio::task::yield_now().await; // what is there is taken first
+                    theirs.write_all(later.as_bytes()).await.unwrap();
+                };
+                let (skipped, ()) = tokio::join!(skip_line_end(&mut ours), answers);
+                skipped.unwrap();
+                theirs.write_all(b"\n game").await.unwrap();
+                let mut game = [0; 6];
+                ours.read_exact(&mut game).await.unwrap();
+                assert_eq!(&game, b"\n game", "{end:?} cut at {cut}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_line_has_to_end() {
+        let (mut ours, mut theirs) = pair().await;
+        skip_line_end(&mut ours).await.unwrap();
+        theirs.write_all(b"game").await.unwrap();
+        skip_line_end(&mut ours).await.unwrap();
+        let mut game = [0; 4];
+        ours.read_exact(&mut game).await.unwrap();
+        assert_eq!(&game, b"game");
+        drop(theirs);
+        skip_line_end(&mut ours).await.unwrap();
+    }
 }

@@ -18,7 +18,7 @@ use super::{
     },
 };
 use crate::{
-    accounts::{AccountId, AccountsError, Caller, Policy, Principal},
+    accounts::{AccountId, AccountsError, Caller, Policy, Principal, Secret},
     audit::Door,
     clock::UnixMillis,
 };
@@ -90,6 +90,7 @@ impl Talk {
 
     /// What they say. Dropping the future of a login gives its place in the line up.
     pub(super) async fn hear(&mut self, request: Request) -> Next {
+        self.outbox.heard();
         match request {
             Request::Language { language } => {
                 self.language.clone_from(&language);
@@ -100,7 +101,7 @@ impl Talk {
             Request::End => {
                 if let Some(known) = &self.known {
                     // What they said before is answered first: the hall has heard it when it answers this.
-                    self.lobby.is_here(&known.who.name).await;
+                    self.lobby.is_taken(&known.who.name, None).await;
                 }
                 self.outbox.tell(&Push::End);
                 return Next::Close;
@@ -181,7 +182,9 @@ impl Talk {
         if kind == LoginKind::Guest && (account.is_some() || self.lobby.is_a_bots(&lower)) {
             return Err(Code::WrongLoginType);
         }
-        if self.lobby.is_here(&name).await {
+        // An account's own older session gives way when it is silent, once the account is proved.
+        let theirs = account.filter(|_| kind == LoginKind::Normal);
+        if self.lobby.is_taken(&name, theirs).await {
             return Err(Code::AlreadyLoggedIn);
         }
         let mut fresh = None;
@@ -191,25 +194,29 @@ impl Talk {
                 let password = password.ok_or(Code::BadOptions)?;
                 account.ok_or(Code::UserNotFound)?;
                 let proved = accounts.by_password(&self.caller, &lower, &password).await;
-                Some(proved.map_err(|error| login_code(&error))?)
+                Some(proved.map_err(|error| refused(&lower, &error))?)
             }
             LoginKind::First => {
                 let password = password.ok_or(Code::BadPassword)?;
-                if self.is_banned(&name, None) {
+                let now = UnixMillis::now();
+                let ledger = &self.lobby.ledger;
+                if ledger
+                    .banned(&name, None, Some(self.address), now)
+                    .is_some()
+                {
                     return Err(Code::NoPermission);
                 }
                 let email = email.as_deref().filter(|email| !email.is_empty());
                 let made = accounts
                     .register(&self.caller, &lower, &password, email)
                     .await;
-                let made = made.map_err(|error| login_code(&error))?;
+                let made = made.map_err(|error| refused(&lower, &error))?;
                 fresh = Some(password);
                 // Under the policy `confirm` an administrator has to let them in first.
                 Some(made.by.ok_or(Code::UsrLookup)?)
             }
         };
-        self.come_in(name, by, fresh.map(|password| password.clear().to_owned()))
-            .await
+        self.come_in(name, by, fresh).await
     }
 
     /// Somebody whom the carrier knows already, under the name of their account.
@@ -222,12 +229,9 @@ impl Talk {
         &mut self,
         name: String,
         by: Option<Principal>,
-        fresh: Option<String>,
+        fresh: Option<Secret>,
     ) -> Result<(), Code> {
         let account = by.as_ref().and_then(|by| by.actor.account).map(AccountId);
-        if self.is_banned(&name, account) {
-            return Err(Code::NoPermission);
-        }
         let permissions = match account {
             None => Permissions::GUEST,
             Some(account) => self.lobby.rights(account).ok_or(Code::UsrLookup)?,
@@ -238,7 +242,11 @@ impl Talk {
             address: self.address,
         };
         // They count among those who are here in what they are told first.
-        let session = self.lobby.session().ok_or(Code::RoomFull)?;
+        let session = self.lobby.session(self.address);
+        let session = session.map_err(|why| {
+            tracing::info!(name = who.name, %why, "a login was refused");
+            Code::RoomFull
+        })?;
         let newcomer = Newcomer {
             who: who.clone(),
             permissions,
@@ -263,12 +271,6 @@ impl Talk {
         come
     }
 
-    fn is_banned(&self, name: &str, account: Option<AccountId>) -> bool {
-        let ledger = &self.lobby.ledger;
-        let ban = ledger.banned(name, account, Some(self.address), UnixMillis::now());
-        ban.is_some()
-    }
-
     /// When [`tick`](Self::tick) is due.
     pub(super) fn due(&self) -> Option<Instant> {
         self.known.as_ref()?.lag.due(&self.lobby.rhythm)
@@ -291,7 +293,7 @@ impl Talk {
 
     async fn beat(&self, beat: Option<Beat>) {
         match (beat, &self.known) {
-            (Some(Beat::Ping), _) => self.outbox.tell(&Push::Ping),
+            (Some(Beat::Ping), _) => self.outbox.ping(Instant::now()),
             (Some(Beat::Class(class)), Some(known)) => {
                 self.lobby.tell(Ask::Lag(known.session.id(), class)).await;
             }
@@ -362,9 +364,16 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(fits) && name != "<none>"
 }
 
-/// What the client is told of a login that failed.
-fn login_code(error: &AccountsError) -> Code {
+/// What the client is told of a login that failed. The protocol has one code for what is not the client's fault, so the
+/// log says which it was. `name` is no longer than a name.
+fn refused(name: &str, error: &AccountsError) -> Code {
     match error {
+        AccountsError::Busy
+        | AccountsError::LockedOut { .. }
+        | AccountsError::TooManyRegistrations { .. } => {
+            tracing::info!(name, %error, "a login was refused");
+            Code::UsrLookup
+        }
         AccountsError::RegistrationClosed => Code::WrongLoginType,
         AccountsError::BadName(_) => Code::BadUsername,
         AccountsError::NameTaken(_) => Code::UsernameTaken,
@@ -377,6 +386,141 @@ fn login_code(error: &AccountsError) -> Code {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        accounts::Role,
+        lobby::{
+            fixture::{Fixture, address, login, result, words},
+            ledger::Sentence,
+            outbox::Encoding,
+        },
+    };
+
+    #[tokio::test]
+    async fn one_network_has_its_share_of_the_sessions() {
+        let house = Fixture::open().await;
+        let mut came = Vec::new();
+        for (name, from, code) in [
+            ("one", "192.0.2.1", "ok"),
+            ("two", "192.0.2.1", "ok"),
+            ("three", "192.0.2.1", "room-full"),
+            ("four", "::ffff:192.0.2.1", "room-full"),
+            ("five", "192.0.2.2", "ok"),
+            ("six", "2001:db8::6", "ok"),
+            ("seven", "2001:db8::7", "ok"),
+            ("eight", "2001:db8::8", "room-full"),
+            ("nine", "127.0.0.1", "ok"),
+            ("ten", "127.0.0.1", "ok"),
+            ("eleven", "127.0.0.1", "ok"),
+        ] {
+            let mut visit = house.visit(from).await;
+            let answer = result(&mut visit, login(LoginKind::Guest, name)).await;
+            assert_eq!(answer, code, "{name}");
+            came.push(visit);
+        }
+        drop(came.remove(0));
+        let mut visit = house.visit("192.0.2.1").await;
+        let answer = result(&mut visit, login(LoginKind::Guest, "twelve")).await;
+        assert_eq!(answer, "ok");
+    }
+
+    fn long_ago() -> Instant {
+        Instant::now() - std::time::Duration::from_secs(11)
+    }
+
+    #[tokio::test]
+    async fn an_account_takes_the_place_of_its_own_session_when_that_is_silent() {
+        let house = Fixture::open().await;
+        let bea = house.account("bea", Role::Player).await;
+        let mut old = house.visit("192.0.2.1").await;
+        assert_eq!(
+            result(&mut old, login(LoginKind::Normal, "Bea")).await,
+            "ok"
+        );
+        let mut new = house.visit("192.0.2.2").await;
+        // The older one is lively.
+        let again = || login(LoginKind::Normal, "bea");
+        assert_eq!(result(&mut new, again()).await, "already-logged-in");
+        old.outbox().ping(long_ago());
+        old.hear(Request::Pong).await;
+        assert_eq!(result(&mut new, again()).await, "already-logged-in");
+        // It is silent, but nobody proves to be her.
+        old.outbox().ping(long_ago());
+        let mut wrong = again();
+        if let Request::Login(login) = &mut wrong {
+            login.password = Some(Secret::new("something else"));
+        }
+        assert_eq!(result(&mut new, wrong).await, "usr-lookup");
+        assert!(house.lobby.is_taken("bea", None).await);
+        let first = login(LoginKind::First, "bea");
+        assert_eq!(result(&mut new, first).await, "already-logged-in");
+        assert_eq!(result(&mut new, again()).await, "ok");
+        while words(&mut old).await.last().expect("a word")["push"] != "end" {}
+        drop(old);
+        assert!(house.lobby.is_taken("bea", Some(bea)).await);
+        // The same for who is known by the carrier.
+        new.outbox().ping(long_ago());
+        let mut web = house.visit("192.0.2.3").await;
+        web.come_as(house.principal(bea)).await;
+        assert_eq!(words(&mut web).await[0]["code"], "ok");
+    }
+
+    #[tokio::test]
+    async fn a_guests_name_is_theirs_while_the_connection_lasts() {
+        let house = Fixture::open().await;
+        let mut old = house.visit("192.0.2.1").await;
+        let guest = || login(LoginKind::Guest, "eve");
+        assert_eq!(result(&mut old, guest()).await, "ok");
+        old.outbox().ping(long_ago());
+        let mut new = house.visit("192.0.2.1").await;
+        assert_eq!(result(&mut new, guest()).await, "already-logged-in");
+    }
+
+    #[tokio::test]
+    async fn a_ban_that_comes_after_the_proof_still_holds() {
+        let house = Fixture::open().await;
+        let bea = house.account("bea", Role::Player).await;
+        let who = Who {
+            name: "bea".into(),
+            account: Some(bea),
+            address: address("192.0.2.1"),
+        };
+        let session = house.lobby.session(who.address).unwrap();
+        let newcomer = Newcomer {
+            who: who.clone(),
+            permissions: Permissions::REGISTERED,
+            language: String::new(),
+            token: String::new(),
+            motd: house.lobby.motd().await,
+            fresh: None,
+        };
+        // She has proved who she is, and is on her way in.
+        let sentence = Sentence {
+            name: who.name,
+            account: who.account,
+            address: Some(who.address),
+            reason: String::new(),
+            by: "ada".into(),
+            term: Term::Usual,
+        };
+        let now = UnixMillis::now();
+        house.lobby.ledger.ban(sentence, now).await.unwrap();
+        let outbox = Arc::new(Outbox::new(Encoding::Xml));
+        let come = house.lobby.come(session.id(), newcomer, outbox).await;
+        assert_eq!(come, Err(Code::NoPermission));
+        assert!(!house.lobby.is_taken("bea", None).await);
+    }
+
+    #[test]
+    fn what_is_not_the_clients_fault_has_one_code() {
+        let retry_after = std::time::Duration::from_secs(1);
+        for error in [
+            AccountsError::Busy,
+            AccountsError::LockedOut { retry_after },
+            AccountsError::TooManyRegistrations { retry_after },
+        ] {
+            assert_eq!(refused("bea", &error), Code::UsrLookup);
+        }
+    }
 
     #[test]
     fn names_are_what_the_original_lets_through() {

@@ -10,7 +10,7 @@
 //! - When an address, or the port, has as many strangers as it may have, the oldest gives way to the newest.
 //! - A house that is full says so, and still takes the game data connections of those who are in.
 //! - A session that says too much is read more slowly; one that reads too slowly is dropped ([`Outbox`]), and the kernel
-//!   keeps no more for it than is said here.
+//!   keeps no more for it, and for no longer, than is said here.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -75,6 +75,9 @@ impl Default for Limits {
 
 /// Bytes that the kernel may keep for a session; it takes twice as many, for its own needs.
 const KERNEL: usize = 128 << 10;
+/// In milliseconds: whoever has not acknowledged for so long what was sent is not there any more. Left alone the kernel
+/// believes in a pulled cable for a quarter of an hour.
+const VANISHED: u32 = 60_000;
 /// What one read takes at most.
 pub(super) const READ: usize = 4096;
 
@@ -203,10 +206,12 @@ impl Port {
     }
 }
 
-/// Bounds what the kernel keeps for somebody who does not read. Left alone it grows to megabytes for each of them,
-/// and the outbox is full, and the session dropped, only after that.
+/// Bounds what the kernel keeps for somebody who does not read, and for how long. Left alone it grows to megabytes for
+/// each of them, and the outbox is full, and the session dropped, only after that.
 fn bound(stream: &TcpStream) {
-    if let Err(error) = setsockopt(stream, sockopt::SndBuf, &KERNEL) {
+    let bytes = setsockopt(stream, sockopt::SndBuf, &KERNEL);
+    let time = setsockopt(stream, sockopt::TcpUserTimeout, &VANISHED);
+    if let Err(error) = bytes.and(time) {
         tracing::debug!(%error, "what the kernel keeps for a session is not bounded");
     }
 }
@@ -326,5 +331,24 @@ async fn write(mut writer: impl AsyncWrite + Unpin, outbox: Arc<Outbox>, farewel
             }
         }
         () = over => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::getsockopt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_acknowledges_nothing_for_a_minute_is_gone() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap());
+        let stream = stream.await.unwrap();
+        bound(&stream);
+        let vanished = getsockopt(&stream, sockopt::TcpUserTimeout).unwrap();
+        assert_eq!(vanished, 60_000);
+        let kept = getsockopt(&stream, sockopt::SndBuf).unwrap();
+        assert_eq!(kept, 2 * KERNEL);
     }
 }

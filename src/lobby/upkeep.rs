@@ -132,15 +132,12 @@ impl Lobby {
     }
 
     /// Hosts may have their own servers listed here.
-    async fn may_publish(&self, name: String, password: String, from: IpAddr) -> Verdict {
+    async fn may_publish(&self, name: String, password: Secret, from: IpAddr) -> Verdict {
         let caller = Caller {
             door: Door::Lobby,
             from: Some(from),
         };
-        let proved = self
-            .accounts
-            .by_password(&caller, &name, &Secret::new(password))
-            .await;
+        let proved = self.accounts.by_password(&caller, &name, &password).await;
         match proved {
             Ok(by) if self.accounts.allows(&by, Verb::LobbyModerate, Subject::Box) => {
                 Verdict::Accepted(by.actor.name)

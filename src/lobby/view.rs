@@ -3,9 +3,12 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::wire::{
-    push::{PlayerView, Push, TableView},
-    terms::{RoomId, Seat, TableId},
+use super::{
+    definition::Entry,
+    wire::{
+        push::{PlayerView, Push, TableView},
+        terms::{RoomId, Seat, TableId},
+    },
 };
 use crate::clock::UnixMillis;
 
@@ -25,13 +28,17 @@ pub struct RoomView {
     pub game: Option<String>,
     /// Whether people may come in.
     pub open: bool,
+    /// Which people.
+    pub entry: Entry,
+    /// How many are in it.
+    pub people: u32,
     /// People at once.
     pub max_players: u32,
     /// Tables at once.
     pub max_tables: u32,
-    /// Who is in it.
+    /// Who is in it; empty for who may not come in.
     pub players: Vec<PlayerView>,
-    /// Its tables.
+    /// Its tables; empty for who may not come in.
     pub tables: Vec<TableView>,
 }
 
@@ -41,6 +48,9 @@ pub struct RoomView {
 pub struct News {
     /// Which room; none: everybody.
     pub room: Option<RoomId>,
+    /// Who may come in there, and so may hear it.
+    #[serde(skip)]
+    pub entry: Entry,
     /// What they were told. Apart, since updates name a room themselves.
     #[serde(rename = "heard")]
     pub push: Push,

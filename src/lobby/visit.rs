@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The game data is of the table of the last `join` that was told: a pair counts only from then on, and the one before
-//! is dropped. Nothing here grows without bound: words in the outbox, what waits for a game in [`Visit::is_choked`].
+//! is dropped. One `launch` or `join` is asked at a time, so that it is known whose the pair is. Nothing here grows without bound: words in the outbox, what waits for a game in [`Visit::is_choked`].
 
 use std::{
     future::pending,
@@ -20,6 +20,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes, BytesMut};
+use serde::Deserialize;
 use tokio::{io::Interest, net::UnixStream, time::sleep_until};
 
 use super::{
@@ -32,7 +33,7 @@ use super::{
     wire::{
         push::{Body, Hello, Push},
         request::Request,
-        terms::Action,
+        terms::{Action, Code},
     },
 };
 use crate::{accounts::Principal, audit::Door};
@@ -53,9 +54,16 @@ pub struct Visit {
     outbox: Arc<Outbox>,
     pace: Pace,
     since: Instant,
-    /// Our end of what the next table gets.
-    offered: Option<Pair>,
+    /// What a table that was asked for gets, until that is answered.
+    offered: Option<Offered>,
     game: Option<Game>,
+}
+
+/// Our end of a pair, whose other end waits for a table.
+struct Offered {
+    pair: Pair,
+    /// Asked for by this.
+    by: Action,
 }
 
 /// What the carrier is to do.
@@ -133,8 +141,8 @@ impl Visit {
             tokio::select! {
                 batch = self.outbox.take() => return match batch {
                     Ok(batch) => {
-                        if batch.iter().any(is_join) {
-                            self.sit_down();
+                        for push in &batch {
+                            self.follow(push);
                         }
                         Word::Said(batch)
                     }
@@ -160,49 +168,73 @@ impl Visit {
         }
     }
 
-    /// What they ask for.
-    pub async fn hear(&mut self, request: Request) {
+    /// What they ask for. What comes back, if anything does, is to be told at once: it was not asked.
+    pub async fn hear(&mut self, request: Request) -> Option<Push> {
         if let Some(until) = self.pace.step(tokio::time::Instant::now()) {
             sleep_until(until).await;
         }
-        let sits_down = matches!(request, Request::Launch { .. } | Request::Join { .. });
-        if sits_down
-            && self.talk.is_known()
-            && let Err(error) = self.offer().await
-        {
-            tracing::warn!(%error, "no connection to a table can be made");
+        let by = request.action();
+        let by = by.filter(|by| matches!(by, Action::Launch | Action::Join));
+        if let Some(action) = by.filter(|_| self.talk.is_known()) {
+            if self.offered.is_some() {
+                let (code, body) = (Code::InTransit, Body::None {});
+                return Some(Push::Result { action, code, body });
+            }
+            if let Err(error) = self.offer(action).await {
+                tracing::warn!(%error, "no connection to a table can be made");
+            }
         }
         if self.talk.hear(request).await == Next::Close {
             self.outbox.finish();
         }
+        None
     }
 
     /// A connection for the table that is asked for. Without one the answer will be that there is none.
-    async fn offer(&mut self) -> io::Result<()> {
+    async fn offer(&mut self, by: Action) -> io::Result<()> {
         let (ours, theirs) = Pair::pair()?;
         ours.set_nonblocking(true)?;
         self.talk.hand_own(Stream::Pair(theirs.into())).await;
-        self.offered = Some(ours);
+        self.offered = Some(Offered { pair: ours, by });
         Ok(())
     }
 
-    /// They sit at a table now, and the pair that was offered last is its.
-    fn sit_down(&mut self) {
-        if let Some(pair) = self.offered.take() {
-            self.game = UnixStream::from_std(pair).ok().map(|stream| Game {
+    /// What they are told of the table that they asked for: whoever sits at one now has the pair that was offered for
+    /// it, and who was refused needs none. A launch that went well can still end with a seat that cannot be had, which
+    /// is told as the result of a join.
+    fn follow(&mut self, push: &Bytes) {
+        let refused = |by| match answer(push) {
+            Some((Action::Join, Code::Ok)) | None => false,
+            Some((Action::Join, _)) => true,
+            Some((action, code)) => action == by && code != Code::Ok,
+        };
+        if is_join(push) {
+            let offered = self.offered.take();
+            let stream = offered.and_then(|offered| UnixStream::from_std(offered.pair).ok());
+            let game = stream.map(|stream| Game {
                 stream,
                 waiting: BytesMut::new(),
                 choked: None,
             });
+            self.game = game.or(self.game.take());
+        } else if self.offered.as_ref().is_some_and(|one| refused(one.by)) {
+            self.offered = None;
         }
     }
 
     /// What they say to the game. False: there is none.
     pub fn play(&mut self, bytes: &[u8]) -> bool {
+        self.outbox.heard();
         if let Some(game) = &mut self.game {
             game.tell(bytes);
         }
         self.game.is_some()
+    }
+
+    /// What waits to be told to them.
+    #[cfg(test)]
+    pub(super) fn outbox(&self) -> &Outbox {
+        &self.outbox
     }
 
     /// Whether a game has so much to read that its player is not to be listened to.
@@ -213,8 +245,9 @@ impl Visit {
 
     /// Ends when too much waits to be told, and never otherwise.
     pub async fn overrun(&self) {
-        if self.outbox.ended().await != End::Overrun {
-            pending().await
+        match self.outbox.ended().await {
+            End::Overrun => self.lobby.overran(),
+            End::Said => pending().await,
         }
     }
 }
@@ -222,6 +255,21 @@ impl Visit {
 /// Whether a push in JSON is that one sits at a table now. The tag comes first.
 fn is_join(push: &Bytes) -> bool {
     push.starts_with(br#"{"push":"join""#)
+}
+
+/// How a launch or a join ended, if that is what a push in JSON says. The tag comes first.
+fn answer(push: &Bytes) -> Option<(Action, Code)> {
+    #[derive(Deserialize)]
+    struct Answer {
+        action: Action,
+        code: Code,
+    }
+    let starts = |start: &str| push.starts_with(start.as_bytes());
+    let is_one = starts(r#"{"push":"result","action":"launch""#)
+        || starts(r#"{"push":"result","action":"join""#);
+    let read = is_one.then(|| serde_json::from_slice(push));
+    let Answer { action, code } = read?.expect("we have written it ourselves");
+    Some((action, code))
 }
 
 /// The connection to the game of one's table.
@@ -302,7 +350,13 @@ mod tests {
     use std::io::{Read as _, Write as _};
 
     use super::*;
-    use crate::lobby::wire::terms::TableId;
+    use crate::lobby::{
+        fixture::{Fixture, login, result},
+        wire::{
+            request::LoginKind,
+            terms::{RoomId, TableId},
+        },
+    };
 
     fn game() -> (Option<Game>, Pair) {
         let (ours, theirs) = Pair::pair().unwrap();
@@ -318,12 +372,88 @@ mod tests {
 
     #[test]
     fn a_join_is_known_by_its_tag() {
-        let push = |push: &Push| Bytes::from(serde_json::to_vec(push).unwrap());
-        assert!(is_join(&push(&Push::Join {
+        assert!(is_join(&said(&Push::Join {
             table: TableId(3),
             spectator: true
         })));
-        assert!(!is_join(&push(&Push::Ping)));
+        assert!(!is_join(&said(&Push::Ping)));
+    }
+
+    fn said(push: &Push) -> Bytes {
+        serde_json::to_vec(push).unwrap().into()
+    }
+
+    fn told(action: Action, code: Code) -> Bytes {
+        let body = Body::None {};
+        said(&Push::Result { action, code, body })
+    }
+
+    #[test]
+    fn how_a_launch_or_a_join_ended_is_read_and_nothing_else() {
+        let (launch, join) = (Action::Launch, Action::Join);
+        assert_eq!(answer(&told(launch, Code::Ok)), Some((launch, Code::Ok)));
+        let full = told(join, Code::TableFull);
+        assert_eq!(answer(&full), Some((join, Code::TableFull)));
+        assert_eq!(answer(&told(Action::Chat, Code::Ok)), None);
+        assert_eq!(answer(&said(&Push::Ping)), None);
+    }
+
+    #[tokio::test]
+    async fn a_pair_waits_for_the_answer_to_what_it_was_made_for() {
+        let house = Fixture::open().await;
+        let (ok, fails) = (Code::Ok, Code::LaunchFail);
+        let (launch, join) = (Action::Launch, Action::Join);
+        let sits = said(&Push::Join {
+            table: TableId(1),
+            spectator: false,
+        });
+        for (by, pushes, waits, plays) in [
+            (launch, vec![], true, false),
+            (launch, vec![told(launch, ok)], true, false),
+            (launch, vec![told(launch, ok), sits.clone()], false, true),
+            (launch, vec![told(launch, fails)], false, false),
+            (
+                launch,
+                vec![told(launch, ok), told(join, Code::TableFull)],
+                false,
+                false,
+            ),
+            (join, vec![told(join, ok)], true, false),
+            (join, vec![told(join, ok), sits], false, true),
+            (join, vec![told(join, Code::NoTable)], false, false),
+        ] {
+            let mut visit = house.visit("127.0.0.1").await;
+            visit.offer(by).await.unwrap();
+            for push in &pushes {
+                visit.follow(push);
+            }
+            let state = (visit.offered.is_some(), visit.game.is_some());
+            assert_eq!(state, (waits, plays), "{by:?} {pushes:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_second_join_before_the_first_is_answered_changes_nothing() {
+        let house = Fixture::open().await;
+        let mut visit = house.visit("127.0.0.1").await;
+        let guest = login(LoginKind::Guest, "eve");
+        assert_eq!(result(&mut visit, guest).await, "ok");
+        let room = RoomId(0);
+        assert_eq!(result(&mut visit, Request::Enter { room }).await, "ok");
+        let join = || Request::Join {
+            table: TableId(1),
+            spectator: false,
+            seat: None,
+        };
+        assert!(visit.hear(join()).await.is_none());
+        let second = visit.hear(join()).await.expect("it was not asked");
+        assert_eq!(said(&second), told(Action::Join, Code::InTransit));
+        let Word::Said(batch) = visit.next().await else {
+            panic!("an answer comes");
+        };
+        assert_eq!(batch, [told(Action::Join, Code::NoTable)]);
+        // Now it is answered.
+        assert_eq!(result(&mut visit, join()).await, "no-table");
     }
 
     #[tokio::test(start_paused = true)]

@@ -339,9 +339,12 @@ impl LobbyError {
     pub(super) fn code(&self) -> Code {
         match self {
             Self::NobodyHere(_) | Self::Oneself | Self::NotBanned(_) => Code::UsrLookup,
-            Self::Forbidden(_) | Self::Above(_) | Self::NoAccount | Self::Gagged | Self::Banned => {
-                Code::NoPermission
-            }
+            Self::Forbidden(_)
+            | Self::Above(_)
+            | Self::NoAccount
+            | Self::MayNotEnter(_)
+            | Self::Gagged
+            | Self::Banned => Code::NoPermission,
             Self::NoSuchTable(..) => Code::NoTable,
             Self::Refused(code) => *code,
             _ => Code::BadOptions,

@@ -34,7 +34,7 @@ impl Lobby {
         only: Option<RoomId>,
     ) -> Result<Vec<RoomTable>, LobbyError> {
         let rooms = match only {
-            Some(room) => vec![self.room(by, room).await?],
+            Some(room) => vec![self.room_inside(by, room).await?],
             None => self.rooms(by).await?,
         };
         let tables = rooms.into_iter().flat_map(|room| {
@@ -47,15 +47,19 @@ impl Lobby {
         Ok(tables.collect())
     }
 
-    /// What was said lately for all to hear, oldest first (`lobby.join`).
-    pub fn chat(
+    /// What was said lately for all to hear, oldest first (`lobby.join`), in rooms that they may come into.
+    pub async fn chat(
         &self,
         by: &Principal,
         room: Option<RoomId>,
         most: usize,
     ) -> Result<Vec<Spoken>, LobbyError> {
         self.need(by, Verb::LobbyJoin)?;
-        Ok(self.house.history.last(room, most))
+        if let Some(room) = room {
+            self.room_inside(by, room).await?;
+        }
+        let history = &self.house.history;
+        Ok(history.last(room, most, |entry| self.lets_in(by, entry)))
     }
 
     /// Matches of a game, of somebody, or of somebody in a game; newest first (`lobby.join`).

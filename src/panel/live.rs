@@ -150,13 +150,14 @@ async fn lobby(doors: State, mut call: Call) -> Outcome {
     let only = only.map(|id| RoomId(id as u32));
     let news = doors.lobby.news(); // before the look, so that nothing is missed
     if let Some(id) = only {
-        doors.lobby.room(&by, id).await?;
+        doors.lobby.room_inside(&by, id).await?;
     }
     let ws = call.upgrade()?;
     Ok(attach(doors, call, ws, by, move |viewer| {
         let may = |viewer: &Viewer| viewer.doors.lobby.may_listen(&viewer.by);
-        let seen = move |_: &Viewer, news: lobby::News| match (only, news.room) {
+        let seen = move |viewer: &Viewer, news: lobby::News| match (only, news.room) {
             (Some(only), Some(room)) if only != room => Seen::Nothing,
+            _ if !viewer.doors.lobby.may_hear(&viewer.by, &news) => Seen::Nothing,
             _ => Seen::This(news),
         };
         listen(viewer, news, may, seen)

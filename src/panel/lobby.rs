@@ -95,7 +95,7 @@ pub(super) fn routes() -> Vec<Route<State>> {
         )
         .query("count", "how many of the newest lines, 0 to 200, else 200")
         .lists::<Spoken>()
-        .faults(&[Forbidden]),
+        .faults(&[Forbidden, NoSuchRoom]),
         Route::new(
             Method::POST,
             api!("lobby/chat"),
@@ -104,7 +104,7 @@ pub(super) fn routes() -> Vec<Route<State>> {
         )
         .takes::<Saying>()
         .bare(DONE)
-        .faults(&[Forbidden, NoSuchRoom, BadField]),
+        .faults(&[Forbidden, NoSuchRoom, BadField, TooFast]),
         Route::new(
             Method::GET,
             api!("lobby/rankings"),
@@ -214,7 +214,8 @@ async fn players(doors: State, call: Call) -> Outcome {
 async fn chat(doors: State, call: Call) -> Outcome {
     let by = doors.by(&call).await?;
     let count = count(&call, LINES as u64, LINES as u64)?;
-    json(StatusCode::OK, &doors.lobby.chat(&by, only(&call)?, count)?)
+    let lines = doors.lobby.chat(&by, only(&call)?, count).await?;
+    json(StatusCode::OK, &lines)
 }
 
 async fn say(doors: State, mut call: Call) -> Outcome {

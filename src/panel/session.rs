@@ -105,10 +105,10 @@ async fn once(viewer: &mut Viewer<()>, visit: &mut Visit) -> Result<(), End> {
         heard = viewer.hear_if(wanted) => match heard? {
             Heard::Beat => viewer.prove().await.map(drop),
             Heard::Text(text) => match serde_json::from_str::<Request>(&text) {
-                Ok(request) => {
-                    visit.hear(request).await;
-                    Ok(())
-                }
+                Ok(request) => match visit.hear(request).await {
+                    Some(refusal) => viewer.tell(&refusal).await,
+                    None => Ok(()),
+                },
                 Err(error) => refuse(viewer, Fault::new(Code::BadJson, error.to_string())).await,
             },
             Heard::Data(bytes) => match visit.play(&bytes) {

@@ -7,6 +7,7 @@ use std::{
     os::fd::AsRawFd,
     process::{Command, Stdio},
     sync::Arc,
+    time::Instant,
 };
 
 use nix::sys::socket::{
@@ -81,6 +82,33 @@ pub(crate) fn say_and_listen(house: &House, bytes: &[u8]) -> String {
     match stream.read_to_end(&mut heard) {
         Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("it stays: {error}"),
         _ => String::from_utf8(heard).expect("UTF-8"),
+    }
+}
+
+/// Until the box has read what was sent so far, as the kernel tells of its end of the connection.
+pub(crate) fn until_read(stream: &TcpStream) {
+    let word = |address: SocketAddr| match address {
+        SocketAddr::V4(v4) => {
+            let ip = u32::from_le_bytes(v4.ip().octets());
+            format!("{ip:08X}:{:04X}", v4.port())
+        }
+        SocketAddr::V6(_) => panic!("the door is at an IPv4 address"),
+    };
+    let ours = word(stream.local_addr().expect("an address"));
+    let theirs = word(stream.peer_addr().expect("an address"));
+    let started = Instant::now();
+    loop {
+        let all = std::fs::read_to_string("/proc/self/net/tcp").expect("a table of connections");
+        let lines = all.lines().map(|line| line.split_whitespace());
+        let found = lines
+            .map(|words| words.collect::<Vec<_>>())
+            .find(|words| words.get(1) == Some(&&*theirs) && words.get(2) == Some(&&*ours));
+        // `tx_queue:rx_queue`; one that is gone reads nothing more.
+        if found.is_none_or(|words| words[4].ends_with(":00000000")) {
+            return;
+        }
+        assert!(started.elapsed() < PATIENCE, "it is never read");
+        std::thread::yield_now();
     }
 }
 
@@ -196,6 +224,14 @@ impl Client {
             Wire::Plain(stream) => stream.write_all(bytes),
             Wire::Encrypted(stream) => stream.write_all(bytes),
             Wire::Gone => Err(ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Until the box has read what was sent so far.
+    fn is_read(&self) {
+        match &self.wire {
+            Wire::Plain(stream) => until_read(stream),
+            Wire::Encrypted(_) | Wire::Gone => panic!("only plain connections are looked at"),
         }
     }
 
@@ -329,8 +365,16 @@ impl Client {
     }
 
     /// Starts TLS; the box's certificate is believed when the authority that it shows has signed it.
-    pub(crate) fn encrypt(mut self) -> Self {
-        self.send("<TLS_START/>\n");
+    pub(crate) fn encrypt(self) -> Self {
+        self.encrypt_in(&["<TLS_START/>\n"])
+    }
+
+    /// The same, where the word to start with comes in these packets.
+    pub(crate) fn encrypt_in(mut self, packets: &[&str]) -> Self {
+        for packet in packets {
+            self.send(packet);
+            self.is_read();
+        }
         let Wire::Plain(stream) = self.wire else {
             panic!("it is encrypted already")
         };
@@ -416,9 +460,19 @@ pub(crate) struct Channel {
 impl Channel {
     /// Offers a channel; what the box says to it, byte by byte, as what follows is the game's.
     pub(crate) fn offer(house: &House, from: From, tag: &str) -> (TcpStream, String) {
-        let mut stream = dial(house, from);
         let all = format!("{GREETING}{tag}\n</SESSION>\n");
-        stream.write_all(all.as_bytes()).expect("the lobby reads");
+        Self::offer_in(house, from, &[&all])
+    }
+
+    /// The same, in these packets.
+    pub(crate) fn offer_in(house: &House, from: From, packets: &[&str]) -> (TcpStream, String) {
+        let mut stream = dial(house, from);
+        for packet in packets {
+            stream
+                .write_all(packet.as_bytes())
+                .expect("the lobby reads");
+            until_read(&stream);
+        }
         let mut heard = String::new();
         while !heard.ends_with("</SESSION>\n") {
             let mut byte = [0];

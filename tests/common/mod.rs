@@ -321,6 +321,18 @@ impl House {
         let stream = TcpStream::connect(address)
             .await
             .expect("the daemon listens");
+        self.socket_over(stream, header, value, path).await
+    }
+
+    /// The same over this connection.
+    pub(crate) async fn socket_over(
+        &self,
+        stream: TcpStream,
+        header: &str,
+        value: &str,
+        path: &str,
+    ) -> Result<Live, u16> {
+        let address = &self.endpoints["http.listen"];
         let request = Request::builder()
             .uri(format!("ws://{address}{path}"))
             .header("host", address)

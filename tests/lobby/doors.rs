@@ -9,7 +9,7 @@ use crate::{
     OPEN,
     common::{
         House,
-        ggz::{Channel, Client, From, attribute, launching, mute},
+        ggz::{Channel, Client, From, GREETING, attribute, launching, mute},
     },
     place,
 };
@@ -177,4 +177,30 @@ async fn a_channel_comes_from_the_sessions_address_or_brings_its_token() {
     assert_eq!(alice.ask(&launching(game, &OPEN)), "ok");
     let state = Channel::over(stream).until(|state| state["you"] == 0);
     assert_eq!(state["seats"][0]["name"], "alice");
+}
+
+#[tokio::test]
+async fn the_line_of_a_last_tag_may_end_in_a_later_packet() {
+    let house = House::open().await;
+    let start = "<TLS_START/>\r\n";
+    for cut in 0..=start.len() {
+        let (now, later) = start.split_at(cut);
+        let mut client = Client::connect(&house)
+            .encrypt_in(&[now, later])
+            .into_guest("alice");
+        client.leave_house();
+    }
+    let (room, game) = place(&house, "Tic-Tac-Toe", "Tic-Tac-Toe");
+    let mut alice = Client::guest_in(&house, "alice", room);
+    let said = format!("{GREETING}<CHANNEL ID='alice'/></SESSION>\r\n");
+    for cut in [said.len() - 2, said.len() - 1, said.len() - 3] {
+        let (now, later) = said.split_at(cut);
+        let (stream, answer) = Channel::offer_in(&house, From::default(), &[now, later]);
+        assert_eq!(answer, "</SESSION>\n");
+        assert_eq!(alice.ask(&launching(game, &OPEN)), "ok");
+        alice.until("<JOIN ");
+        assert_eq!(Channel::over(stream).state()["you"], 0);
+        assert_eq!(alice.ask("<LEAVE FORCE='true'/>"), "ok");
+        alice.until("<LEAVE ");
+    }
 }

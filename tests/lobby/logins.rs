@@ -1,8 +1,14 @@
 //! Who is let in, as whom, and what they are told first.
 
-use crate::common::{
-    House,
-    ggz::{Client, account},
+use std::time::Instant;
+
+use crate::{
+    OPEN,
+    common::{
+        House, PATIENCE,
+        ggz::{Client, account},
+    },
+    place,
 };
 
 #[tokio::test]
@@ -180,4 +186,61 @@ async fn the_message_of_the_day_is_read_anew_and_knows_the_house() {
     std::fs::remove_file(&file).unwrap();
     alice.send("<MOTD/>\n");
     assert!(alice.item().contains("Welcome to the longhouse on "));
+}
+
+#[tokio::test]
+async fn whoever_vanished_comes_back_as_themselves_and_has_their_seat_again() {
+    // The last degree of lag is reached when an older session gives way.
+    let house = House::open_with(&["lobby.lag=1,2,3,10001".into()]).await;
+    account(&house, "bea", "player");
+    let (room, game) = place(&house, "Tic-Tac-Toe", "Tic-Tac-Toe");
+    let mut carl = Client::guest_in(&house, "carl", room);
+    let mut bea = Client::member_in(&house, "bea", room);
+    let (mut his, table) = carl.launch(&house, game, &OPEN);
+    let mut hers = bea.join(&house, table);
+    hers.until(|state| state["status"] == "playing");
+    let mut again = Client::connect(&house);
+    let password = "battery staple bea";
+    assert_eq!(again.login("normal", "bea", password), "already logged in");
+    let gone = "<PLAYER ID='bea' LAG='5'/>";
+    loop {
+        match carl.raw().unwrap() {
+            ping if ping == "<PING/>" => carl.send("<PONG/>\n"),
+            news if news.contains(gone) => break,
+            _ => {}
+        }
+    }
+    assert_eq!(again.login("normal", "bea", "a wrong one"), "usr lookup");
+    assert_eq!(again.login("guest", "bea", ""), "wrong login type");
+    assert_eq!(again.login("normal", "bea", password), "ok");
+    assert_eq!(bea.last_words().last().unwrap(), "</SESSION>");
+    his.until(|state| state["seats"][1]["kind"] == "abandoned");
+    again.enter(room);
+    let mut theirs = again.join(&house, table);
+    let state = theirs.until(|state| state["status"] == "playing");
+    assert_eq!(state["you"], 1);
+}
+
+#[tokio::test]
+async fn the_log_says_why_a_good_password_is_refused() {
+    let house = House::open().await;
+    account(&house, "bea", "player");
+    let mut client = Client::connect(&house);
+    let started = Instant::now();
+    while !house.log().contains("a login was refused") {
+        assert!(started.elapsed() < PATIENCE, "she is never locked out");
+        assert_eq!(client.login("normal", "Bea", "a wrong one"), "usr lookup");
+    }
+    let password = "battery staple bea";
+    assert_eq!(client.login("normal", "bea", password), "usr lookup");
+    let log = house.log();
+    let line = log
+        .lines()
+        .rfind(|line| line.contains("a login was refused"));
+    let line = line.expect("it is there");
+    assert!(
+        line.contains("\"name\":\"bea\"") && line.contains("INFO"),
+        "{line}"
+    );
+    assert!(!log.contains(password) && !log.contains("a wrong one"));
 }

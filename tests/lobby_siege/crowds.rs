@@ -1,6 +1,9 @@
 //! Crowds that say nothing, and one who does not listen.
 
-use std::time::Instant;
+use std::{
+    io::{ErrorKind, Read as _, Write as _},
+    time::Instant,
+};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -8,7 +11,7 @@ use crate::{
     OPEN,
     common::{
         House, PATIENCE,
-        ggz::{Client, From, mute},
+        ggz::{Client, From, GREETING, mute},
     },
     place, play,
 };
@@ -101,4 +104,72 @@ async fn who_never_reads_is_dropped_and_the_others_hear_everything() {
     // What was on its way to the other is cut off, not completed.
     let words = deaf.last_words();
     assert!(!words.contains(&"</SESSION>".into()));
+}
+
+#[tokio::test]
+async fn who_starts_tls_and_dawdles_is_sent_away_and_keeps_nobody_out() {
+    let house = House::open().await;
+    // Nothing at all, less than a record, a record that never ends, and what is no TLS.
+    let starts: [&[u8]; 5] = [
+        b"",
+        b"\r\n\r\n",
+        b"\x16\x03",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"<LOGIN><NAME>eve</NAME></LOGIN>\n",
+    ];
+    let mut crowd: Vec<_> = (0..500).map(|_| mute(&house)).collect();
+    for (n, stream) in crowd.iter_mut().enumerate() {
+        let start = [
+            GREETING.as_bytes(),
+            b"<TLS_START/>\n",
+            starts[n % starts.len()],
+        ];
+        stream.write_all(&start.concat()).unwrap();
+        if n % 100 == 0 {
+            let name = format!("g{n}");
+            let mut guest = Client::connect(&house).encrypt().into_guest(&name);
+            guest.enter(0);
+        }
+    }
+    // They are not waited for as long as who says nothing: all of them end within the time of a handshake.
+    let started = Instant::now();
+    for mut stream in crowd {
+        let mut heard = Vec::new();
+        match stream.read_to_end(&mut heard) {
+            Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
+            _ => {}
+        }
+        let text = String::from_utf8_lossy(&heard);
+        assert!(!text.contains("RESULT"), "{text}");
+    }
+    assert!(started.elapsed().as_secs() < 50, "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn what_is_too_much_for_a_stranger_is_too_much_within_tls() {
+    let house = House::open().await;
+    let encrypted = || Client::connect(&house).encrypt();
+    for (said, words) in [
+        (
+            "<a b='&lol;'/>".to_owned(),
+            &["<RESULT ACTION='protocol' CODE='bad xml'/>", "</SESSION>"][..],
+        ),
+        (
+            "<a>".repeat(9),
+            &[
+                "<RESULT ACTION='protocol' CODE='bad options'/>",
+                "</SESSION>",
+            ],
+        ),
+        ("</SESSION>".into(), &["</SESSION>"]),
+        // There is nothing to be handed over, and nothing to be encrypted again.
+        ("<CHANNEL ID='alice'/></SESSION>".into(), &[]),
+        ("<TLS_START/>".into(), &[]),
+    ] {
+        let mut client = encrypted();
+        client.try_send(said.as_bytes()).unwrap();
+        assert_eq!(client.last_words(), words, "{said}");
+    }
+    let mut alice = encrypted().into_guest("alice");
+    assert_eq!(alice.ask("<ENTER ROOM='0'/>"), "ok");
 }

@@ -251,7 +251,7 @@ mod tests {
     fn room(id: u32, name: &str, title: &str) -> RoomView {
         serde_json::from_value(json!({
             "id": id, "name": name, "title": title, "description": "", "game": null, "open": true,
-            "max_players": 9, "max_tables": 0, "players": [], "tables": []
+            "entry": "open", "people": 0, "max_players": 9, "max_tables": 0, "players": [], "tables": []
         }))
         .unwrap()
     }

@@ -32,7 +32,7 @@ pub(super) enum Login {
     /// By a name alone.
     Guest(String),
     /// By an account's name and password.
-    Account(String, String),
+    Account(String, Secret),
 }
 
 impl Login {
@@ -50,7 +50,7 @@ impl Login {
     fn request(&self) -> Request {
         let (kind, password) = match self {
             Self::Guest(_) => (LoginKind::Guest, None),
-            Self::Account(_, password) => (LoginKind::Normal, Some(Secret::new(password))),
+            Self::Account(_, password) => (LoginKind::Normal, Some(password.clone())),
         };
         Request::Login(request::Login {
             kind,

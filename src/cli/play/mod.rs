@@ -43,7 +43,10 @@ use super::{
     print::{Out, note},
     prompt,
 };
-use crate::lobby::wire::terms::{RoomId, TableId};
+use crate::{
+    accounts::Secret,
+    lobby::wire::terms::{RoomId, TableId},
+};
 
 /// Bytes of a name in the lobby.
 const NAME: usize = 16;
@@ -105,7 +108,7 @@ pub(crate) async fn run(out: Out, state: &Path, play: Play) -> Result<(), Fault>
     let login = match (&play.name, play.password_stdin) {
         (Some(name), true) => {
             let password = prompt::password().await?;
-            Login::Account(name.clone(), password)
+            Login::Account(name.clone(), Secret::new(password))
         }
         (Some(name), false) => Login::Guest(name.clone()),
         (None, _) => {

@@ -23,9 +23,10 @@ mod watch;
 
 use std::{path::PathBuf, sync::Arc};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::wire::terms::Numbers;
+use super::wire::terms::{Numbers, Permission, Permissions};
 
 pub(super) use files::read as read_file;
 pub use library::{Kind, Stored, check, load, reload};
@@ -109,8 +110,9 @@ impl RoomDefinition {
 }
 
 /// Who may come into a room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = LobbyEntry)]
 pub enum Entry {
     /// Everybody.
     #[default]
@@ -119,6 +121,17 @@ pub enum Entry {
     Registered,
     /// Administrators (`rooms_admin`).
     Admin,
+}
+
+impl Entry {
+    /// Whether somebody with these permissions comes in.
+    pub fn lets_in(self, permissions: Permissions) -> bool {
+        match self {
+            Self::Open => true,
+            Self::Registered => permissions.has(Permission::RoomsLogin),
+            Self::Admin => permissions.has(Permission::RoomsAdmin),
+        }
+    }
 }
 
 /// A text and its translations.

@@ -124,6 +124,8 @@ impl Hall {
             description: room.definition.description.text.clone(),
             game: self.game_of(id).map(|game| game.name.clone()),
             open: room.state == RoomState::Open,
+            entry: room.definition.entry,
+            people: room.people.len() as u32,
             max_players: room.definition.max_players,
             max_tables: room.definition.max_tables,
             players: self.players_in(id),

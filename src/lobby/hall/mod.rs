@@ -52,7 +52,7 @@ use super::{
         terms::{Action, Code, GameId, Permissions, PlayerKind, RoomId, TableId},
     },
 };
-use crate::accounts::AccountId;
+use crate::accounts::{AccountId, Secret};
 
 /// One logged-in connection; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,7 +104,7 @@ pub(super) struct Newcomer {
     /// The message of the day.
     pub(super) motd: Push,
     /// The password of an account that has just been made.
-    pub(super) fresh: Option<String>,
+    pub(super) fresh: Option<Secret>,
 }
 
 /// How somebody does in a game.

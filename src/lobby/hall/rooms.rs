@@ -7,10 +7,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{At, Effect, Game, Hall, Room, RoomState, SessionId, World};
 use crate::lobby::{
-    definition::{Definitions, Entry, RoomDefinition, TableGame},
+    definition::{Definitions, RoomDefinition, TableGame},
     wire::{
         push::{Push, RoomView, Stats, Update},
-        terms::{Action, Code, GameId, Permission, RoomId},
+        terms::{Action, Code, GameId, RoomId},
     },
 };
 
@@ -52,12 +52,7 @@ impl Hall {
     }
 
     pub(super) fn may_look_into(&self, by: SessionId, room: &Room) -> bool {
-        let permissions = self.person(by).permissions;
-        match room.definition.entry {
-            Entry::Open => true,
-            Entry::Registered => permissions.has(Permission::RoomsLogin),
-            Entry::Admin => permissions.has(Permission::RoomsAdmin),
-        }
+        room.definition.entry.lets_in(self.person(by).permissions)
     }
 
     fn move_to(&mut self, by: SessionId, room: RoomId, world: World<'_>) {

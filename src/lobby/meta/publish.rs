@@ -15,6 +15,7 @@ use super::{
     element::Malformed,
     wire::{Answer, Request, Status},
 };
+use crate::accounts::Secret;
 
 /// Another meta server, and who we are there.
 #[derive(Clone)]
@@ -26,7 +27,7 @@ pub struct Target {
     /// Our account there.
     pub username: String,
     /// In clear, as its protocol wants it.
-    pub password: String,
+    pub password: Secret,
 }
 
 /// Without the password.
@@ -181,7 +182,7 @@ mod tests {
             host: at.ip().to_string(),
             port: at.port(),
             username: "ada".into(),
-            password: password.into(),
+            password: Secret::new(password),
         }
     }
 

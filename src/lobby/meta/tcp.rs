@@ -19,7 +19,10 @@ use super::{
     Directory, Refused,
     wire::{Answer, MAX_REQUEST, Request, Status},
 };
-use crate::net::{accepted, canonical, network};
+use crate::{
+    accounts::Secret,
+    net::{accepted, canonical, network},
+};
 
 /// Whether somebody may publish here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +65,7 @@ pub async fn serve<P, V>(
     limits: Limits,
     stop: CancellationToken,
 ) where
-    P: Fn(String, String, SocketAddr) -> V + Send + Sync + 'static,
+    P: Fn(String, Secret, SocketAddr) -> V + Send + Sync + 'static,
     V: Future<Output = Verdict> + Send + 'static,
 {
     let (open, places) = (TaskTracker::new(), Arc::new(Places::default()));
@@ -95,7 +98,7 @@ async fn connection<P, V>(
     patience: Duration,
 ) -> io::Result<()>
 where
-    P: Fn(String, String, SocketAddr) -> V,
+    P: Fn(String, Secret, SocketAddr) -> V,
     V: Future<Output = Verdict>,
 {
     let late = |_| io::Error::from(io::ErrorKind::TimedOut);
@@ -146,7 +149,7 @@ async fn answer<P, V>(
     may_publish: &P,
 ) -> Answer
 where
-    P: Fn(String, String, SocketAddr) -> V,
+    P: Fn(String, Secret, SocketAddr) -> V,
     V: Future<Output = Verdict>,
 {
     if let Some(answer) = directory.answer(&request, Instant::now()) {
@@ -232,8 +235,8 @@ pub(super) mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let (directory, stop) = (Directory::default(), CancellationToken::new());
-        let judge = |name: String, password: String, _| async move {
-            match (name.as_str(), password.as_str()) {
+        let judge = |name: String, password: Secret, _| async move {
+            match (name.as_str(), password.clear()) {
                 ("ada", "secret") => Verdict::Accepted(name),
                 ("down", _) => Verdict::Failed,
                 _ => Verdict::Rejected,

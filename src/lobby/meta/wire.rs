@@ -17,6 +17,8 @@ use super::{
     element::{Element, Malformed, element, word, write_options, write_text},
 };
 
+use crate::accounts::Secret;
+
 /// A request or an answer that we get is no longer.
 pub(super) const MAX_REQUEST: usize = 8 << 10;
 
@@ -39,7 +41,7 @@ pub(crate) enum Request {
     Update {
         entry: Entry,
         username: String,
-        password: String,
+        password: Secret,
         mode: String,
     },
 }
@@ -123,7 +125,7 @@ impl Request {
             })),
             "update" => Ok(Some(Self::Update {
                 username: word(element.take("username"))?,
-                password: element.take("password"),
+                password: Secret::new(element.take("password")),
                 mode: element.take("mode"),
                 entry: Entry {
                     class,
@@ -163,7 +165,7 @@ impl Request {
                     ("type", &entry.kind),
                     ("uri", &entry.uri),
                     ("username", username),
-                    ("password", password),
+                    ("password", password.clear()),
                     ("mode", mode),
                 ];
                 element(&mut bytes, "update", &start, |to| {
@@ -330,6 +332,17 @@ mod tests {
     }
 
     #[test]
+    fn a_password_is_not_in_what_is_logged_of_an_update() {
+        let text = "<update class='a' type='b' uri='c' username='ada' password='hunter22'/>\n\0";
+        let request = Request::decode(text.as_bytes(), false).unwrap().unwrap();
+        let shown = format!("{request:?}");
+        assert!(
+            shown.contains("ada") && !shown.contains("hunter22"),
+            "{shown}"
+        );
+    }
+
+    #[test]
     fn every_status_comes_back() {
         for status in Status::ALL {
             let bytes = Answer::Status(status).encode();
@@ -351,7 +364,7 @@ mod tests {
         ) {
             let request = match is_update {
                 false => Request::Query { class, kind, options },
-                true => Request::Update { entry: Entry { class, kind, uri, options }, username, password, mode: "add".into() },
+                true => Request::Update { entry: Entry { class, kind, uri, options }, username, password: Secret::new(password), mode: "add".into() },
             };
             let bytes = request.encode();
             prop_assert_eq!(Request::decode(&bytes, false), Ok(Some(request)));

@@ -7,6 +7,7 @@ use super::terms::{
     Action, ChatKind, Code, GameId, LeaveReason, Numbers, Permissions, PlayerKind, RoomId, Seat,
     TableId, TableStatus,
 };
+use crate::accounts::Secret;
 
 /// One thing that the server says. Over the WebSocket it is JSON, tagged by `push`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -105,7 +106,7 @@ pub enum Body {
     #[serde(rename = "none")]
     None {},
     /// The password of a new account.
-    Password(String),
+    Password(#[serde(serialize_with = "Secret::serialize_clear")] Secret),
     /// Games.
     Games(Vec<GameView>),
     /// Rooms.

@@ -12,6 +12,7 @@ use super::{
     },
     update_read::update,
 };
+use crate::accounts::Secret;
 
 /// What a server said that makes no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -125,7 +126,7 @@ fn result(element: &Element) -> Result<Option<Push>, PushError> {
         false => code.parse().unwrap_or(Code::Unknown),
     };
     let body = match (element.child("PASSWORD"), element.child("LIST")) {
-        (Some(password), _) => Body::Password(password.text.clone()),
+        (Some(password), _) => Body::Password(Secret::new(&password.text)),
         (None, Some(list)) => match text(list, "TYPE")?.to_ascii_lowercase().as_str() {
             "game" => Body::Games(each(list, "GAME", game)?),
             "room" => Body::Rooms(each(list, "ROOM", room)?),

@@ -87,7 +87,7 @@ fn write_result(action: Action, code: Code, body: &Body, pen: &mut Pen<'_>) {
     tag.open();
     match body {
         Body::None {} => {}
-        Body::Password(password) => pen.field("PASSWORD", password),
+        Body::Password(password) => pen.field("PASSWORD", password.clear()),
         Body::Games(games) => write_list("game", None, games, write_game, pen),
         Body::Rooms(rooms) => write_list("room", None, rooms, write_room, pen),
         Body::Players(room, players) => {

@@ -10,7 +10,7 @@
 //! - Elements around which there is no SESSION are taken as if there were one, for people who type.
 //! - Bytes after an item stay where they are until the next call: after `</SESSION>` of a channel the next byte is the
 //!   game's, and after `<TLS_START/>` it is TLS's. Whoever must not take those from the socket peeks at it, and consumes
-//!   up to each [`boundary`] only. The end of the line ([`line_end`]) after such a tag still belongs to it.
+//!   up to each [`boundary`] only. The end of the line after such a tag is neither's.
 
 use memchr::{memchr, memchr3};
 use quick_xml::{
@@ -128,15 +128,6 @@ impl XmlError {
 /// first `>`, or all when there is none.
 pub fn boundary(bytes: &[u8]) -> usize {
     memchr(b'>', bytes).map_or(bytes.len(), |at| at + 1)
-}
-
-/// How many bytes of a line's end these begin with: 0, 1, or 2.
-pub fn line_end(bytes: &[u8]) -> usize {
-    match bytes {
-        [b'\r', b'\n', ..] => 2,
-        [b'\n', ..] => 1,
-        _ => 0,
-    }
 }
 
 /// Turns bytes into [`Item`]s. After an error it says nothing but that error.

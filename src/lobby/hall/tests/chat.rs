@@ -191,7 +191,7 @@ fn a_gagged_guest_who_makes_an_account_of_their_name_stays_gagged() {
     let who = scene.hall.who(gus).unwrap().clone();
     scene.hall.gag(&who);
     scene.gone(gus);
-    for (fresh, gagged) in [(None, false), (Some("secret".to_owned()), true)] {
+    for (fresh, gagged) in [(None, false), (Some(Secret::new("secret")), true)] {
         let mut newcomer = guest("gus", 1);
         newcomer.who.account = Some(AccountId(77));
         newcomer.fresh = fresh;

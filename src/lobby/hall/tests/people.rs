@@ -8,7 +8,7 @@ fn who_comes_in_is_told_so_and_reads_the_message_of_the_day() {
     let ann = SessionId(1);
     scene.names.insert(ann, "ann".into());
     let mut fresh = newcomer("ann", Permissions::REGISTERED);
-    fresh.fresh = Some("secret".into());
+    fresh.fresh = Some(Secret::new("secret"));
     let lines = scene.does(|hall, _| hall.come(ann, fresh).unwrap());
     assert_eq!(lines, ["ann: login Ok secret", "ann: motd hello"]);
 }

@@ -72,7 +72,7 @@ fn said(push: &Push) -> String {
             let action = format!("{action:?}").to_lowercase();
             match body {
                 Body::None {} => format!("{action} {code:?}"),
-                Body::Password(password) => format!("{action} {code:?} {password}"),
+                Body::Password(password) => format!("{action} {code:?} {}", password.clear()),
                 Body::Games(games) => {
                     let names: Vec<&str> = games.iter().map(|game| &*game.name).collect();
                     format!("{action} {code:?} games {names:?}")

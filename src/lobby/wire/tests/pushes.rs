@@ -16,6 +16,7 @@ use super::{
     },
     strategies, *,
 };
+use crate::accounts::Secret;
 
 /// What a client makes of the last element of these bytes.
 fn read(text: &str) -> Result<Option<Push>, PushError> {
@@ -185,7 +186,7 @@ fn golden() -> Vec<(String, Push)> {
         ),
         (
             text("<RESULT ACTION='login' CODE='ok'>\n<PASSWORD>pw</PASSWORD>\n</RESULT>\n"),
-            result(Action::Login, Body::Password("pw".into())),
+            result(Action::Login, Body::Password(Secret::new("pw"))),
         ),
         (
             text("<RESULT ACTION='login' CODE='username already taken'/>\n"),
@@ -476,6 +477,18 @@ fn all_golden() -> Vec<(String, Push)> {
         golden_room_updates(),
     ];
     parts.concat()
+}
+
+#[test]
+fn a_new_accounts_password_is_told_to_its_owner_and_not_to_the_log() {
+    let (action, code) = (Action::Login, Code::Ok);
+    let body = Body::Password(Secret::new("hunter22"));
+    let push = Push::Result { action, code, body };
+    assert!(!format!("{push:?}").contains("hunter22"));
+    assert_eq!(
+        serde_json::to_value(&push).unwrap(),
+        serde_json::json!({"push": "result", "action": "login", "code": "ok", "password": "hunter22"})
+    );
 }
 
 #[test]

@@ -178,7 +178,7 @@ pub(super) fn push() -> impl Strategy<Value = Push> {
 fn body() -> impl Strategy<Value = Body> {
     prop_oneof![
         Just(Body::None {}),
-        text().prop_map(Body::Password),
+        text().prop_map(|text| Body::Password(Secret::new(text))),
         vec(game(), 0..4).prop_map(Body::Games),
         vec(room_view(), 0..4).prop_map(Body::Rooms),
         (room(), vec(player(), 0..4)).prop_map(|(room, players)| Body::Players(room, players)),
