@@ -197,14 +197,14 @@ pub enum FromGame {
     Log(String),
     /// 1: how the game is.
     State(GameState),
-    /// 2: so many seats are wanted.
-    NumSeats(u32),
+    /// 2: so many seats are wanted. This and the numbers of seats are whatever the game says.
+    NumSeats(i32),
     /// 3: whoever has this name has to leave.
     Boot(String),
     /// 4: an open seat becomes a bot's.
-    Bot(u32),
+    Bot(i32),
     /// 5: a bot's or reserved seat becomes open.
-    Open(u32),
+    Open(i32),
     /// 6: how the match ended, or stands.
     Report(Vec<Score>),
     /// 7: the game has been saved in this file, relative to its data folder.
@@ -225,7 +225,7 @@ impl FromGame {
             }
             Self::NumSeats(count) => {
                 put_int(out, 2);
-                put_number(out, *count);
+                put_int(out, *count);
             }
             Self::Boot(name) => {
                 put_int(out, 3);
@@ -233,11 +233,11 @@ impl FromGame {
             }
             Self::Bot(seat) => {
                 put_int(out, 4);
-                put_number(out, *seat);
+                put_int(out, *seat);
             }
             Self::Open(seat) => {
                 put_int(out, 5);
-                put_number(out, *seat);
+                put_int(out, *seat);
             }
             Self::Report(scores) => {
                 put_int(out, 6);
@@ -272,10 +272,10 @@ impl Read for FromGame {
                     number: number.into(),
                 })?)
             }
-            2 => Self::NumSeats(input.int()?.cast_unsigned()),
+            2 => Self::NumSeats(input.int()?),
             3 => Self::Boot(input.text("the name of who has to leave", NAME)?),
-            4 => Self::Bot(input.int()?.cast_unsigned()),
-            5 => Self::Open(input.int()?.cast_unsigned()),
+            4 => Self::Bot(input.int()?),
+            5 => Self::Open(input.int()?),
             6 => {
                 let count = input.number("the number of people in a report", REPORTED)?;
                 let scores = (0..count).map(|_| Score::read(input));

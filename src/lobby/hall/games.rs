@@ -29,27 +29,19 @@ impl Hall {
                     self.odd(key, format!("it boots {name:?}, who is not there"));
                 }
             }
-            FromGame::Bot(number) => match self.chair_is(key, number, &[SeatKind::Open]) {
-                true => self.put_chair(key, number, Chair::Bot(None)),
-                false => self.odd(
-                    key,
-                    format!(
-                        "it wants a bot in seat {}, which is not open",
-                        number.cast_signed()
-                    ),
-                ),
+            FromGame::Bot(number) => match self.seat_among(key, number, &[SeatKind::Open]) {
+                Some(seat) => self.put_chair(key, seat, Chair::Bot(None)),
+                None => {
+                    let what = format!("it wants a bot in seat {number}, which is not open");
+                    self.odd(key, what);
+                }
             },
             FromGame::Open(number) => {
+                // One that is kept is nobody's business but the game's once it does not wait for them any more.
                 let kinds = [SeatKind::Bot, SeatKind::Reserved, SeatKind::Abandoned];
-                match self.chair_is(key, number, &kinds) {
-                    true => self.put_chair(key, number, Chair::Open),
-                    false => self.odd(
-                        key,
-                        format!(
-                            "it opens seat {}, which is not a bot's or kept",
-                            number.cast_signed()
-                        ),
-                    ),
+                match self.seat_among(key, number, &kinds) {
+                    Some(seat) => self.put_chair(key, seat, Chair::Open),
+                    None => self.odd(key, format!("it opens seat {number}, which it cannot")),
                 }
             }
             FromGame::Report(scores) => self.report(key, scores),
@@ -129,10 +121,11 @@ impl Hall {
         }
     }
 
-    fn resize(&mut self, key: TableKey, number: u32) {
-        if !(1..=SEATS).contains(&number) {
-            return self.odd(key, format!("it wants {} seats", number.cast_signed()));
-        }
+    fn resize(&mut self, key: TableKey, wanted: i32) {
+        let possible = u32::try_from(wanted).ok();
+        let Some(number) = possible.filter(|number| (1..=SEATS).contains(number)) else {
+            return self.odd(key, format!("it wants {wanted} seats"));
+        };
         for seat in number..self.table(key).seats() {
             if let Some(Chair::Player(_, who)) = self.table(key).chair(seat) {
                 let name = who.name.clone();

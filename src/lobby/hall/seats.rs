@@ -237,10 +237,11 @@ impl Hall {
         true
     }
 
-    /// What the game itself makes of a seat.
-    pub(super) fn chair_is(&self, key: TableKey, number: u32, kinds: &[SeatKind]) -> bool {
-        let chair = self.table(key).chair(number);
-        chair.is_some_and(|chair| kinds.contains(&chair.seat().kind))
+    /// The seat of which the game itself makes something, if that is one of those.
+    pub(super) fn seat_among(&self, key: TableKey, number: i32, kinds: &[SeatKind]) -> Option<u32> {
+        let number = u32::try_from(number).ok()?;
+        let chair = self.table(key).chair(number)?;
+        kinds.contains(&chair.seat().kind).then_some(number)
     }
 }
 

@@ -130,7 +130,11 @@ impl Stage {
             Operation::Game(which, said) => {
                 // Also one that has ended may have said something before.
                 let key = self.running.iter().nth(which).copied();
-                hall.said(key.unwrap_or(TableKey(1)), said);
+                let key = key.unwrap_or(TableKey(1));
+                if said == FromGame::State(GameState::Done) && self.running.remove(&key) {
+                    self.ending.insert(key);
+                }
+                hall.said(key, said);
             }
             Operation::Dies(which, failed) => {
                 if let Some(key) = self.running.iter().nth(which).copied() {

@@ -105,10 +105,10 @@ fn from_game() -> impl Strategy<Value = FromGame> {
     prop_oneof![
         12 => states.prop_map(FromGame::State),
         1 => Just(FromGame::State(Done)),
-        2 => (0..5u32).prop_map(FromGame::NumSeats),
+        2 => (-1..5i32).prop_map(FromGame::NumSeats),
         1 => names.prop_map(FromGame::Boot),
-        1 => (0..4u32).prop_map(FromGame::Bot),
-        2 => (0..4u32).prop_map(FromGame::Open),
+        1 => (-1..5i32).prop_map(FromGame::Bot),
+        2 => (-1..5i32).prop_map(FromGame::Open),
         3 => prop::collection::vec(score, 0..3).prop_map(FromGame::Report),
         1 => Just(FromGame::Savegame("file".into())),
     ]
