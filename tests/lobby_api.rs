@@ -632,6 +632,7 @@ async fn a_banned_account_neither_speaks_nor_launches_nor_comes_in() {
         ("chat", json!({"room": null, "text": "hear me"})),
         ("tables", json!({"room": room, "seats": seats})),
         ("savegames/resume", saved),
+        ("players/ada/kick", json!({"reason": "revenge"})),
     ] {
         let path = format!("/api/v1/lobby/{path}");
         let refused = house.call_as(&hal, "POST", &path, Some(body)).await;

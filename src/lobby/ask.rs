@@ -113,6 +113,17 @@ pub(super) enum Stream {
 pub(super) enum Entry {
     Report(Report, Sitting),
     Saved(Saved, Sitting),
-    /// The table is gone; whether its game was at its end.
-    Over(Sitting, bool),
+    /// The table is gone.
+    Over(Sitting, Ending),
+}
+
+/// How a table came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Its game was done.
+    Done,
+    /// Everybody left, somebody ended it, or its game failed.
+    Left,
+    /// The box stopped: its game goes on with the next start.
+    Interrupted,
 }

@@ -11,6 +11,7 @@ use super::{
     definition::{Entry, TableGame},
     error::LobbyError,
     ledger::{Match, MatchId, Savegame, Sitting, Which},
+    past::SavedGame,
     service::rankings,
     view::{Launched, NewTable, RoomView},
     wire::{
@@ -64,7 +65,7 @@ impl Lobby {
     }
 
     /// Refuses who is banned. The box itself never is.
-    fn not_banned(&self, by: &Principal) -> Result<(), LobbyError> {
+    pub(super) fn not_banned(&self, by: &Principal) -> Result<(), LobbyError> {
         let Some(account) = by.actor.account.map(AccountId) else {
             return Ok(());
         };
@@ -110,7 +111,8 @@ impl Lobby {
         most: usize,
     ) -> Result<Vec<Ranking>, LobbyError> {
         self.need(by, Verb::LobbyJoin)?;
-        Ok(rankings(&self.ledger, &*self.game(game)?, most))
+        let game = self.game(game)?;
+        Ok(rankings(&self.accounts, &self.ledger, &game, most))
     }
 
     /// Matches, newest first, of those before `before` (`lobby.join`).
@@ -126,20 +128,33 @@ impl Lobby {
     }
 
     /// Games that were saved and can go on (`lobby.join`).
-    pub(crate) fn savegames(&self, by: &Principal) -> Result<Vec<Savegame>, LobbyError> {
+    pub(crate) fn savegames(&self, by: &Principal) -> Result<Vec<SavedGame>, LobbyError> {
         self.need(by, Verb::LobbyJoin)?;
-        Ok(self.ledger.savegames(None))
+        let saved = self.ledger.savegames(None).into_iter();
+        let shown = saved.map(|saved| {
+            let playing = self.ledger.is_held(&saved.sitting);
+            SavedGame::new(saved, playing)
+        });
+        Ok(shown.collect())
     }
 
-    /// Lets a saved game go on at a table of its own (`lobby.moderate`).
+    /// Lets a saved game go on at a table of its own (`lobby.moderate`; whose table it was, `lobby.join`).
     pub(crate) async fn resume(
         &self,
         by: &Principal,
         sitting: Sitting,
         file: String,
     ) -> Result<Launched, LobbyError> {
-        self.need(by, Verb::LobbyModerate)?;
+        self.need(by, Verb::LobbyJoin)?;
         self.not_banned(by)?;
+        let owns = |saved: &Savegame| {
+            let owner = saved.owner.as_deref().unwrap_or_default();
+            saved.sitting == sitting && owner.eq_ignore_ascii_case(&by.actor.name)
+        };
+        let by_account = by.actor.account.is_some();
+        if !by_account || !self.ledger.savegames(Some(&sitting.room)).iter().any(owns) {
+            self.need(by, Verb::LobbyModerate)?;
+        }
         let detail = json!({ "room": sitting.room, "file": file });
         let lobby = self.clone();
         let work = async move { lobby.go_on(sitting, file).await };

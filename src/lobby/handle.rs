@@ -185,7 +185,7 @@ impl Lobby {
         let facts = motd::Facts {
             admin,
             mail: mail.unwrap_or_default(),
-            machine: std::env::consts::ARCH.into(),
+            machine: net::machine(),
             host: net::host_name(),
             system: "Linux".into(),
             port: self.house.port,

@@ -150,10 +150,12 @@ pub struct SavedGame {
     /// When it was saved.
     #[schema(value_type = String, format = DateTime)]
     pub at: UnixMillis,
+    /// A table plays it now: it cannot be resumed before that has ended.
+    pub playing: bool,
 }
 
-impl From<Savegame> for SavedGame {
-    fn from(saved: Savegame) -> Self {
+impl SavedGame {
+    pub(crate) fn new(saved: Savegame, playing: bool) -> Self {
         let seat = |SavedSeat { kind, name }| Seat { kind, name };
         Self {
             room: saved.sitting.room,
@@ -164,6 +166,7 @@ impl From<Savegame> for SavedGame {
             owner: saved.owner,
             seats: saved.seats.into_iter().map(seat).collect(),
             at: saved.when,
+            playing,
         }
     }
 }

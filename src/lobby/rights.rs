@@ -77,6 +77,8 @@ pub(super) enum Out {
     Banned(String, String),
     /// They came with an account that is closed.
     Closed,
+    /// They are a guest, and an account has their name.
+    Taken,
 }
 
 impl Out {
@@ -85,6 +87,7 @@ impl Out {
         match self {
             Self::Banned(..) => Code::NoPermission,
             Self::Closed => Code::UsrLookup,
+            Self::Taken => Code::WrongLoginType,
         }
     }
 
@@ -93,6 +96,10 @@ impl Out {
         match self {
             Self::Banned(by, why) => (by, why),
             Self::Closed => (BOX.into(), "your account was closed".into()),
+            Self::Taken => {
+                let why = "this is the name of an account now: come back with its password, or under another name";
+                (BOX.into(), why.into())
+            }
         }
     }
 }
@@ -104,6 +111,7 @@ pub(super) fn verdict(accounts: &Accounts, ledger: &Ledger, who: &Who) -> Result
         return Err(Out::Banned(ban.by, ban.reason));
     }
     match account {
+        None if accounts.id_of(&who.name.to_ascii_lowercase()).is_some() => Err(Out::Taken),
         None => Ok(Permissions::GUEST),
         Some(account) => rights(accounts, ledger, account).ok_or(Out::Closed),
     }
@@ -296,6 +304,7 @@ mod tests {
             desk.ledger.ban(sentence, UnixMillis::now())
         };
         assert_eq!(asked("gus", None, 1), Ok(Permissions::GUEST));
+        assert_eq!(asked("Otto", None, 1), Err(Out::Taken));
         assert_eq!(asked("ada", ada, 1), Ok(Permissions::HOST));
         let banned = Out::Banned("otto".into(), "noise".into());
         assert_eq!(banned.code(), Code::NoPermission);

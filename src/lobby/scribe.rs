@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering::Relaxed};
 use tokio::sync::mpsc;
 
 use super::{
-    ask::{Ask, Entry},
+    ask::{Ask, Ending, Entry},
     hall::{Report, Saved},
     handle::House,
     ledger::{self, Entrant, Ledger, LedgerError, Person, SavedSeat, Savegame, Sitting},
@@ -27,8 +27,9 @@ impl Scribe {
             let written = match entry {
                 Entry::Report(report, sitting) => self.report(report, sitting).await,
                 Entry::Saved(saved, sitting) => self.save(saved, sitting).await,
-                Entry::Over(sitting, true) => self.ledger.finish(&sitting).await,
-                Entry::Over(sitting, false) => {
+                Entry::Over(sitting, Ending::Done) => self.ledger.finish(&sitting).await,
+                Entry::Over(sitting, Ending::Left) => self.ledger.lay_aside(&sitting).await,
+                Entry::Over(sitting, Ending::Interrupted) => {
                     self.ledger.release(&sitting);
                     Ok(())
                 }
@@ -88,6 +89,7 @@ impl Scribe {
             file: saved.file,
             seats: seats.collect(),
             when: UnixMillis::now(),
+            left: false,
         };
         self.ledger.save(savegame).await
     }

@@ -18,18 +18,18 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ask::{Ask, Channel, Entry, Stream},
+    ask::{Ask, Channel, Ending, Entry, Stream},
     definition::TableGame,
     dmod::stage::{End, Event, Link, Stage},
     hall::{ChannelKey, Effect, Hall, Newcomer, SessionId, TableKey, World},
     handle::House,
     ledger::{Counts, Ledger, Person, SavedSeat, Savegame, Sitting},
     outbox::{Message, Outbox},
-    rights::verdict,
+    rights::{rights, verdict},
     view::News,
     wire::{
         push::{Push, Ranking},
-        terms::{Action, Code, RoomId, Seat, TableId},
+        terms::{Action, Code, Permission, RoomId, Seat, TableId},
     },
 };
 use crate::{
@@ -63,6 +63,8 @@ pub(super) struct Service {
     next_channel: u64,
     tables: HashMap<TableKey, Stand>,
     events: mpsc::Sender<(TableKey, Event)>,
+    /// The box stops: tables end for no reason of theirs.
+    stopping: bool,
 }
 
 /// A table's process, and which sitting that is.
@@ -81,6 +83,7 @@ impl Service {
             next_channel: 1,
             tables: HashMap::new(),
             events,
+            stopping: false,
         };
         (service, heard)
     }
@@ -110,6 +113,7 @@ impl Service {
             }
             self.carry_out();
         }
+        self.stopping = true;
         for outbox in self.outboxes.values() {
             outbox.tell(&Push::End);
             outbox.finish();
@@ -344,8 +348,12 @@ impl Service {
                     counts.failed.fetch_add(1, Relaxed);
                 }
                 if let Some(stand) = self.tables.remove(&key) {
-                    let done = matches!(end, End::Done);
-                    self.enter(Entry::Over(stand.sitting, done));
+                    let ending = match end {
+                        End::Done => Ending::Done,
+                        _ if self.stopping => Ending::Interrupted,
+                        _ => Ending::Left,
+                    };
+                    self.enter(Entry::Over(stand.sitting, ending));
                 }
                 counts.tables.store(self.tables.len(), Relaxed);
             }
@@ -384,9 +392,10 @@ impl Service {
                 Effect::Rankings(id, game) => {
                     if let Some(outbox) = self.outboxes.get(&id).cloned() {
                         let ledger = self.ground.ledger.clone();
+                        let accounts = self.ground.accounts.clone();
                         // Thousands may be ranked, and nobody here is to wait for that.
                         tokio::task::spawn_blocking(move || {
-                            let rankings = rankings(&ledger, &game, RANKED);
+                            let rankings = rankings(&accounts, &ledger, &game, RANKED);
                             outbox.tell(&Push::Rankings { rankings });
                         });
                     }
@@ -481,9 +490,21 @@ pub(super) fn counts(game: &TableGame) -> Counts {
     }
 }
 
-/// Who leads in a game.
-pub(super) fn rankings(ledger: &Ledger, game: &TableGame, most: usize) -> Vec<Ranking> {
-    let ranked = ledger.rankings(&game.name, counts(game), most);
+/// Who leads in a game, of those who let it be shown.
+pub(super) fn rankings(
+    accounts: &Accounts,
+    ledger: &Ledger,
+    game: &TableGame,
+    most: usize,
+) -> Vec<Ranking> {
+    let shown = |person: &Person| match person {
+        Person::Account(id) => {
+            let rights = rights(accounts, ledger, *id);
+            rights.is_none_or(|rights| !rights.has(Permission::NoStats))
+        }
+        Person::Bot(_) => true,
+    };
+    let ranked = ledger.rankings(&game.name, counts(game), most, shown);
     let ranking = |(position, ranked): (u32, super::ledger::Ranked)| Ranking {
         position,
         player: ranked.name,

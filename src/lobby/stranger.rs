@@ -67,7 +67,7 @@ impl Stranger<'_> {
                     },
                     (Item::Closed, None) => self.talk.hear(Request::End).await,
                     (Item::Opened, _) => Next::Listen,
-                    (Item::Element(element), _) => match self.request(&element) {
+                    (Item::Element(element), _) => match self.request(&element).await {
                         Some(Request::Channel { name, token }) => {
                             handed = Some((name, token));
                             Next::Listen
@@ -122,7 +122,7 @@ impl Stranger<'_> {
                     Ok(None) => break,
                     Ok(Some(Item::Opened)) => Next::Listen,
                     Ok(Some(Item::Closed)) => self.talk.hear(Request::End).await,
-                    Ok(Some(Item::Element(element))) => match self.request(&element) {
+                    Ok(Some(Item::Element(element))) => match self.request(&element).await {
                         Some(request) => self.hear(request, std::future::pending()).await?,
                         None => Next::Listen,
                     },
@@ -142,9 +142,14 @@ impl Stranger<'_> {
         }
     }
 
-    fn request(&self, element: &Element) -> Option<Request> {
-        let request = Request::decode(element);
-        request.map_err(|refusal| self.talk.refuse(refusal)).ok()
+    async fn request(&self, element: &Element) -> Option<Request> {
+        match Request::decode(element) {
+            Ok(request) => Some(request),
+            Err(refusal) => {
+                self.talk.refuse(refusal).await;
+                None
+            }
+        }
     }
 
     /// While we are busy with them they give way to nobody, and no time passes; but not longer than they are there.

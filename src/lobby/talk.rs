@@ -80,7 +80,8 @@ impl Talk {
     }
 
     /// What cannot be a request.
-    pub(super) fn refuse(&self, refusal: Refusal) {
+    pub(super) async fn refuse(&self, refusal: Refusal) {
+        self.catch_up().await;
         let Refusal { action, code } = refusal;
         match self.known.is_some() || action == Action::Login {
             true => self.answer(action, code),
@@ -99,10 +100,7 @@ impl Talk {
             Request::Ping { id } => self.outbox.tell(&Push::Pong { id }),
             Request::Pong => self.pong().await,
             Request::End => {
-                if let Some(known) = &self.known {
-                    // What they said before is answered first: the hall has heard it when it answers this.
-                    self.lobby.is_taken(&known.who.name, None).await;
-                }
+                self.catch_up().await;
                 self.outbox.tell(&Push::End);
                 return Next::Close;
             }
@@ -118,6 +116,7 @@ impl Talk {
                 }
             }
             Request::Motd => {
+                self.catch_up().await;
                 let motd = self.lobby.motd().await;
                 self.outbox.tell(&motd);
             }
@@ -125,12 +124,16 @@ impl Talk {
                 action,
                 player,
                 reason,
-            } => self.moderate(action, &player, reason).await,
+            } => {
+                self.catch_up().await;
+                self.moderate(action, &player, reason).await;
+            }
             Request::AdminPerm {
                 player,
                 permission,
                 value,
             } => {
+                self.catch_up().await;
                 let done = match self.warden().await {
                     Some(warden) => self.lobby.permit(&warden, &player, permission, value).await,
                     None => Err(LobbyError::Forbidden("an administrator")),
@@ -140,6 +143,13 @@ impl Talk {
             request => self.pass_on(request).await,
         }
         Next::Listen
+    }
+
+    /// What they said before is answered before what we answer ourselves: the hall has heard it when it answers this.
+    async fn catch_up(&self) {
+        if let Some(known) = &self.known {
+            self.lobby.is_taken(&known.who.name, None).await;
+        }
     }
 
     async fn pass_on(&self, request: Request) {
@@ -152,6 +162,7 @@ impl Talk {
 
     async fn login(&mut self, login: Login) {
         if self.is_known() {
+            self.catch_up().await;
             return self.answer(Action::Login, Code::AlreadyLoggedIn);
         }
         if let Err(code) = self.try_login(login).await {

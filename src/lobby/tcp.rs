@@ -274,7 +274,7 @@ async fn listen(reader: &mut Reader, talk: &mut Talk, framer: &mut Framer) -> Re
                 Item::Element(element) => match Request::decode(&element) {
                     Ok(request) => talk.hear(request).await,
                     Err(refusal) => {
-                        talk.refuse(refusal);
+                        talk.refuse(refusal).await;
                         Next::Listen
                     }
                 },

@@ -27,7 +27,8 @@ const SHARE: usize = 4;
 const GOODBYE: std::time::Duration = std::time::Duration::from_secs(2);
 
 impl Lobby {
-    /// Games that were going on when the box stopped go on, each with the last that it saved, if its game allows it.
+    /// Games that were going on when the box stopped go on, each with the last that it saved, if its game allows it. A
+    /// table that had ended before is nobody's wish any more.
     pub(super) async fn take_up(&self, tables: usize) {
         let now = UnixMillis::now();
         let mut saved = self.ledger.savegames(None);
@@ -37,7 +38,8 @@ impl Lobby {
             let definitions = self.definitions();
             let mut games = definitions.games.iter();
             let game = games.find(|game| game.name == savegame.game);
-            game.is_some_and(|game| game.restore) && now.since(savegame.when) < RECENT
+            let restores = game.is_some_and(|game| game.restore);
+            restores && !savegame.left && now.since(savegame.when) < RECENT
         };
         let newest: Vec<_> = saved
             .into_iter()

@@ -83,6 +83,7 @@ impl Lobby {
     /// The same for the API (`lobby.moderate`).
     fn web_warden(&self, by: &Principal) -> Result<Warden, LobbyError> {
         self.need(by, Verb::LobbyModerate)?;
+        self.not_banned(by)?;
         Ok(Warden {
             actor: by.actor.clone(),
             name: by.actor.name.clone(),
@@ -303,6 +304,7 @@ impl Lobby {
     /// Lets somebody in again (`lobby.moderate`).
     pub async fn unban(&self, by: &Principal, name: &str) -> Result<(), LobbyError> {
         self.need(by, Verb::LobbyModerate)?;
+        self.not_banned(by)?;
         let banned = self.ledger.bans(UnixMillis::now());
         if !banned.iter().any(|ban| ban.name.eq_ignore_ascii_case(name)) {
             return Err(LobbyError::NotBanned(name.into()));

@@ -90,6 +90,15 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
+/// The processor, as `uname -m` says it.
+pub(crate) fn machine() -> String {
+    let kernel = nix::sys::utsname::uname();
+    kernel.map_or_else(
+        |_| String::new(),
+        |kernel| kernel.machine().to_string_lossy().into(),
+    )
+}
+
 /// What this machine is called.
 pub(crate) fn host_name() -> String {
     let name = nix::unistd::gethostname().ok();

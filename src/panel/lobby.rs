@@ -248,11 +248,7 @@ async fn matches(doors: State, call: Call) -> Outcome {
 
 async fn savegames(doors: State, call: Call) -> Outcome {
     let by = doors.by(&call).await?;
-    let saved = doors.lobby.savegames(&by)?.into_iter();
-    json(
-        StatusCode::OK,
-        &saved.map(SavedGame::from).collect::<Vec<_>>(),
-    )
+    json(StatusCode::OK, &doors.lobby.savegames(&by)?)
 }
 
 async fn resume(doors: State, mut call: Call) -> Outcome {

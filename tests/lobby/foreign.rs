@@ -2,13 +2,14 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Instant};
 
+use longhouse::lobby::wire::terms::{Permission, Permissions};
 use serde_json::{Value, json};
 
 use crate::{
     OPEN,
     common::{
         House, PATIENCE,
-        ggz::{Channel, Client, account, attribute},
+        ggz::{Channel, Client, account, attribute, password},
         installed,
     },
     place,
@@ -47,6 +48,13 @@ async fn table_house() -> Option<House> {
         account(&house, name, "player");
     }
     Some(house)
+}
+
+/// What a login over the API gives.
+async fn token(house: &House, name: &str) -> String {
+    let login = json!({"name": name, "password": password(name)});
+    let session = house.ok("POST", "/api/v1/login", Some(login)).await;
+    session["token"].as_str().unwrap().into()
 }
 
 /// The game does it, and says so.
@@ -170,6 +178,19 @@ async fn teams_ties_forfeits_and_highscores_count_and_are_there_after_a_restart(
     assert_eq!(history(&house).await, before);
     let mut bea = Client::member_in(&house, "bea", room);
     assert_eq!(standing(&mut bea, "bea"), [2, 0, 1, 0, 10]);
+
+    // What is counted of somebody need not be shown.
+    let everybody = house.ok("GET", "/api/v1/accounts", None).await;
+    let mut everybody = everybody.as_array().unwrap().iter();
+    let carl = everybody.find(|one| one["name"] == "carl").unwrap();
+    let mask = Permissions::REGISTERED.with(Permission::NoStats, true);
+    let path = format!("/api/v1/lobby/permissions/{}", carl["id"]);
+    let set = json!({ "mask": mask });
+    house.ok("PUT", &path, Some(set)).await;
+    let [_, rankings] = history(&house).await;
+    let leaders = rankings.as_array().unwrap().iter();
+    let names: Vec<_> = leaders.map(|one| one["player"].clone()).collect();
+    assert_eq!(names, ["bea", "dora", "emil"]);
 }
 
 #[tokio::test]
@@ -218,9 +239,17 @@ async fn a_saved_game_that_all_have_left_goes_on_by_the_api_with_its_seats() {
         (&json!("evening.sav"), &json!("bea"), &json!("told"))
     );
     let key = json!({"room": saved["room"], "table": saved["table"], "since": saved["since"], "file": saved["file"]});
-    let resume = || house.call("POST", "/api/v1/lobby/savegames/resume", Some(key.clone()));
+    assert_eq!(saved["playing"], true);
+    // Whose table it was needs nobody's help, and others may not.
+    let path = "/api/v1/lobby/savegames/resume";
+    let (hers_to_say, his_to_say) = (token(&house, "bea").await, token(&house, "carl").await);
+    let (status, _) = house
+        .call_as(&his_to_say, "POST", path, Some(key.clone()))
+        .await;
+    assert_eq!(status, 403);
+    let resume = || house.call_as(&hers_to_say, "POST", path, Some(key.clone()));
     let (status, refused) = resume().await;
-    assert_ne!(status, 200, "it is being played: {refused}");
+    assert_eq!(status, 404, "it is being played: {refused}");
     for one in [&mut bea, &mut carl] {
         assert_eq!(one.ask("<LEAVE/>"), "ok");
         one.all();
@@ -244,6 +273,12 @@ async fn a_saved_game_that_all_have_left_goes_on_by_the_api_with_its_seats() {
     let mut dora = Client::member_in(&house, "dora", room);
     let _hers = dora.channel(&house);
     assert_eq!(dora.ask(&format!("<JOIN TABLE='{table}'/>")), "table full");
+    // It is her table as it was.
+    let desc = format!(
+        "<UPDATE TYPE='table' ACTION='desc' ROOM='{room}'><TABLE ID='{table}'><DESC>mine</DESC></TABLE></UPDATE>"
+    );
+    assert_eq!(carl.ask(&desc), "no permission");
+    assert_eq!(bea.ask(&desc), "ok");
     let mut his = carl.join(&house, table);
     assert_eq!(
         his.line().unwrap(),
@@ -285,6 +320,8 @@ async fn a_game_that_hangs_is_noticed_ends_for_all_who_stay_and_holds_nobody() {
     let _doras = dora.channel(&house);
     assert_eq!(dora.ask(&format!("<JOIN TABLE='{waiting}'/>")), "ok");
     for one in [&mut bea, &mut carl, &mut dora] {
+        let why = one.until("<CHAT TYPE='private' FROM='[Server]'>");
+        assert!(why.contains("Told: the game does not listen"), "{why}");
         one.until("<LEAVE REASON='gameerror'/>");
         assert_eq!(one.ask("<ENTER ROOM='0'/>"), "ok");
     }

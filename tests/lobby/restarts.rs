@@ -94,15 +94,30 @@ async fn games_of_different_evenings_go_on_though_their_tables_had_one_number() 
     };
     // A first table that comes to nothing: the match is at the second.
     let mut bea = Client::member_in(&house, "bea", room);
-    let _hers = bea.launch(&house, game, &OPEN);
+    let mut hers = bea
+        .launch(
+            &house,
+            game,
+            &["<SEAT NUM='0' TYPE='open'/>", "<SEAT NUM='1' TYPE='bot'/>"],
+        )
+        .0;
+    hers.until(|state| state["turn"] == 0);
+    hers.play("e2e4");
+    hers.until(|state| state["turn"] == 0);
     assert_eq!(bea.ask("<LEAVE/>"), "ok");
     bea.leave_house();
     begin(&house, "bea", "carl", 2);
     account(&house, "later", "player"); // what was saved before is kept by then
     house.kill();
     house.start();
-    // It goes on as the first, and the next is the second again.
+    // It goes on as the first, and the next is the second again. What was left is listed, and goes on if it is wanted.
     tables(&house, room, &["bea", "carl"]);
+    let saved = house.ok("GET", "/api/v1/lobby/savegames", None).await;
+    let playing = |number: u64| {
+        let mut saved = saved.as_array().unwrap().iter();
+        saved.find(|one| one["table"] == number).unwrap()["playing"] == true
+    };
+    assert!(playing(2) && !playing(1), "{saved}");
     begin(&house, "dora", "emil", 2);
     account(&house, "latest", "player");
     house.kill();

@@ -68,7 +68,7 @@ async fn a_table_is_launched_joined_watched_and_left_as_the_protocol_says() {
     carl.all();
     carl.send("<JOIN TABLE='1' SPECTATOR='true'/>\n");
     let watches = format!(
-        "<UPDATE TYPE='table' ACTION='join' ROOM='{room}'><TABLE ID='1' SPECTATORS='2'>\
+        "<UPDATE TYPE='table' ACTION='join' ROOM='{room}'><TABLE ID='1' SPECTATORS='1'>\
          <SPECTATOR NUM='0'>carl</SPECTATOR></TABLE></UPDATE>"
     );
     carl.hears(&[

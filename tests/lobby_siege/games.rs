@@ -165,6 +165,8 @@ async fn a_game_that_breaks_the_rules_ends_its_own_table_alone() {
         client.send(&launching(game, &OPEN));
         client.until("ACTION='launch' CODE='ok'");
         client.hears(&["<JOIN TABLE='1' SPECTATOR='false'/>"]);
+        let why = client.until("<CHAT TYPE='private' FROM='[Server]'>");
+        assert!(why.contains(">minimal: the game "), "{why}");
         client.until("<LEAVE REASON='gameerror'/>");
         client.until(&format!(
             "<UPDATE TYPE='table' ACTION='delete' ROOM='{room}'>"

@@ -203,7 +203,7 @@ async fn resume(
     let saved: Vec<SavedGame> = session.control.get("/lobby/savegames").await?.read()?;
     let wanted = |one: &SavedGame| {
         let named = file.as_ref().is_none_or(|file| *file == one.file);
-        one.room == room && one.table == table && named
+        one.room == room && one.table == table && named && !one.playing
     };
     let newest = saved.into_iter().filter(wanted).max_by_key(|one| one.at);
     let one = newest.ok_or_else(|| Fault::NoSaved {

@@ -308,7 +308,9 @@ fn played(player: &MatchPlayer) -> String {
 pub(super) async fn saved(session: &Session) -> Result<(), Fault> {
     let answer = session.control.get("/lobby/savegames").await?;
     session.out.answer(&answer, || {
-        let mut table = Table::new(&["ROOM", "TABLE", "AT", "GAME", "OWNER", "SEATS", "FILE"]);
+        let mut table = Table::new(&[
+            "ROOM", "TABLE", "AT", "GAME", "OWNER", "SEATS", "FILE", "NOW",
+        ]);
         for one in answer.read::<Vec<SavedGame>>()? {
             table.row([
                 Cell::new(&one.room),
@@ -318,6 +320,10 @@ pub(super) async fn saved(session: &Session) -> Result<(), Fault> {
                 Cell::maybe(one.owner),
                 Cell::new(seats(&one.seats)),
                 Cell::new(&one.file),
+                Cell::new(match one.playing {
+                    true => "is played",
+                    false => "waits",
+                }),
             ]);
         }
         Ok(table.render(session.out.colour))

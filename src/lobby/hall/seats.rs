@@ -107,7 +107,8 @@ impl Hall {
 
     fn tell_moved(&mut self, key: TableKey, place: Place, name: &str, joins: bool) {
         let table = self.table(key);
-        let (room, table, seats, name) = (table.room, table.id, table.seats(), name.to_owned());
+        let (room, seats, name) = (table.room, table.places(place), name.to_owned());
+        let table = table.id;
         self.tell_room(
             room,
             match joins {

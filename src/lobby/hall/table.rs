@@ -90,6 +90,14 @@ impl Table {
         self.chairs.len() as u32
     }
 
+    /// How many places of that kind it has.
+    pub(super) fn places(&self, place: Place) -> u32 {
+        match place {
+            Place::Seat(_) => self.seats(),
+            Place::Spectator(_) => self.spectators.len() as u32,
+        }
+    }
+
     /// Whether the room has been told of it.
     pub(super) fn is_announced(&self) -> bool {
         self.status != TableStatus::Created

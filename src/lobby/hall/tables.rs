@@ -119,7 +119,7 @@ impl Hall {
         self.person_mut(by).at = At::Table(key, place);
         let name = self.person(by).who.name.clone();
         let table = self.table(key);
-        let (room, number, seats) = (table.room, table.id, table.seats());
+        let (room, number, seats) = (table.room, table.id, table.places(place));
         let spectator = matches!(place, Place::Spectator(_));
         self.tell(
             by,
@@ -231,7 +231,7 @@ impl Hall {
 
     fn told_left(&mut self, key: TableKey, place: Place, name: String) {
         let table = self.table(key);
-        let (room, number, seats) = (table.room, table.id, table.seats());
+        let (room, number, seats) = (table.room, table.id, table.places(place));
         self.tell_room(
             room,
             Update::TableLeave {

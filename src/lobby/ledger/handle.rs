@@ -109,8 +109,14 @@ impl Ledger {
     }
 
     /// The first `most` of a game: by highscore if it counts these, else by rating, else by wins less losses; those who
-    /// are even, by name. Who has no account any more is left out.
-    pub(crate) fn rankings(&self, game: &str, counts: Counts, most: usize) -> Vec<Ranked> {
+    /// are even, by name. Who has no account any more, or is not to be `shown`, is left out.
+    pub(crate) fn rankings(
+        &self,
+        game: &str,
+        counts: Counts,
+        most: usize,
+        shown: impl Fn(&Person) -> bool,
+    ) -> Vec<Ranked> {
         let image = self.image();
         let board = image.boards.get(game);
         let people = board.into_iter().flat_map(HashMap::values);
@@ -126,7 +132,8 @@ impl Ledger {
             if before >= most {
                 break;
             }
-            ranked.extend(even.iter().filter_map(|(score, person)| {
+            let even = even.iter().filter(|(_, person)| shown(person));
+            ranked.extend(even.filter_map(|(score, person)| {
                 Some(Ranked {
                     person: person.clone(),
                     name: self.name(person)?,

@@ -272,6 +272,8 @@ pub(crate) struct Savegame {
     pub(crate) seats: Vec<SavedSeat>,
     /// When it was saved.
     pub(crate) when: UnixMillis,
+    /// Its table ended while the box ran on: it does not go on by itself.
+    pub(crate) left: bool,
 }
 
 impl Savegame {

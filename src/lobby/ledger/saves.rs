@@ -91,6 +91,32 @@ impl Ledger {
         self.image_mut().held.remove(sitting);
     }
 
+    /// The same, and it goes on only when somebody wants it to.
+    pub(crate) async fn lay_aside(&self, sitting: &Sitting) -> Result<(), LedgerError> {
+        let files = self.files_of(sitting)?;
+        if !files.is_empty() {
+            let touched = files.iter().cloned().map(Touched::Savegame).collect();
+            let _touching = self.touching(touched);
+            let work = |tx: &mut crate::store::Tx<'_>| {
+                for key in files {
+                    if let Some(mut savegame) = tx.get(SAVEGAMES, &key)? {
+                        savegame.left = true;
+                        tx.put(SAVEGAMES, key, &savegame)?;
+                    }
+                }
+                Ok::<_, StoreError>(())
+            };
+            self.store.write(work).await?;
+        }
+        self.release(sitting);
+        Ok(())
+    }
+
+    /// Whether a table plays it now.
+    pub(crate) fn is_held(&self, sitting: &Sitting) -> bool {
+        self.image().held.contains(sitting)
+    }
+
     /// The table's match is at its end: what it saved is done with. [`Self::report`] does the same.
     pub(crate) async fn finish(&self, sitting: &Sitting) -> Result<(), LedgerError> {
         let files = self.files_of(sitting)?;

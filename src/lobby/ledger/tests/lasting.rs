@@ -107,8 +107,8 @@ proptest! {
                 let same = desk.ledger.standing("reversi", person);
                 prop_assert_eq!(again.standing("reversi", person), same);
             }
-            let places = desk.ledger.rankings("reversi", RATED, 99);
-            prop_assert_eq!(again.rankings("reversi", RATED, 99), places);
+            let places = desk.ledger.rankings("reversi", RATED, 99, |_| true);
+            prop_assert_eq!(again.rankings("reversi", RATED, 99, |_| true), places);
             let matches = again.matches(Which::All, None, 99).unwrap();
             prop_assert_eq!(matches.len(), plays.len());
             Ok(())
@@ -185,7 +185,7 @@ async fn a_record_that_does_not_decode_is_named_and_left_and_harms_nobody_else()
     assert!(faults[1].contains("table `lobby_rating`"));
 
     let ledger = desk.reopened();
-    assert_eq!(ledger.rankings("reversi", ALL, 9).len(), 1);
+    assert_eq!(ledger.rankings("reversi", ALL, 9, |_| true).len(), 1);
     assert_eq!(
         ledger.standing("reversi", &bot("Deep")),
         Standing::default()
@@ -248,7 +248,7 @@ async fn everything_is_in_the_catalog_and_comes_back_from_a_backup() {
     let copy = Ledger::open(store, accounts).unwrap();
     let all = |ledger: &Ledger| {
         (
-            ledger.rankings("reversi", ALL, 9),
+            ledger.rankings("reversi", ALL, 9, |_| true),
             ledger
                 .matches(Which::Person(&account(ada)), None, 9)
                 .unwrap(),
@@ -259,5 +259,5 @@ async fn everything_is_in_the_catalog_and_comes_back_from_a_backup() {
         )
     };
     assert_eq!(all(&copy), all(ledger));
-    assert_eq!(copy.rankings("reversi", ALL, 9).len(), 2);
+    assert_eq!(copy.rankings("reversi", ALL, 9, |_| true).len(), 2);
 }

@@ -134,6 +134,7 @@ fn saving(table: u32, file: &str, when: u64) -> Savegame {
             },
         ],
         when: UnixMillis(when),
+        left: false,
     }
 }
 

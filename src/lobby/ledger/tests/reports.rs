@@ -84,7 +84,7 @@ async fn a_guest_is_reckoned_as_a_newcomer_each_time_and_nothing_is_kept() {
         assert!((now - rating).abs() < 0.1, "{now}");
     }
     assert_eq!(stored(&desk, "reversi"), 1);
-    assert_eq!(desk.ledger.rankings("reversi", ALL, 10).len(), 1);
+    assert_eq!(desk.ledger.rankings("reversi", ALL, 10, |_| true).len(), 1);
 }
 
 #[tokio::test]
@@ -159,19 +159,22 @@ async fn who_leads_is_decided_by_highscore_then_rating_then_lead_and_by_name_whe
     play("ann", "zoe", 20).await.unwrap();
     play("bea", "ann", 20).await.unwrap();
     let names = |counts, most| -> Vec<String> {
-        let ranked = ledger.rankings("reversi", counts, most);
+        let ranked = ledger.rankings("reversi", counts, most, |_| true);
         ranked.into_iter().map(|one| one.name).collect()
     };
     assert_eq!(names(ALL, 9), ["ann", "zoe", "bea"]); // 50, 50, 20
-    let rated = ledger.rankings("reversi", RATED, 9);
+    let rated = ledger.rankings("reversi", RATED, 9, |_| true);
     assert!(rated[0].score > rated[1].score && rated[1].score > rated[2].score);
     let first = ledger.standing("reversi", &rated[0].person);
     assert_eq!(rated[0].score, first.rating);
     assert_eq!(names(RATED, 2), ["bea", "ann"]);
     assert_eq!(names(RECORDED, 9), ["ann", "bea", "zoe"]); // 1, 1, -2
-    assert_eq!(ledger.rankings("reversi", RECORDED, 9)[2].score, -2.0);
+    assert_eq!(
+        ledger.rankings("reversi", RECORDED, 9, |_| true)[2].score,
+        -2.0
+    );
     assert!(names(Counts::default(), 9).is_empty());
-    assert!(names(ALL, 0).is_empty() && ledger.rankings("go", ALL, 9).is_empty());
+    assert!(names(ALL, 0).is_empty() && ledger.rankings("go", ALL, 9, |_| true).is_empty());
 }
 
 #[tokio::test]

@@ -25,9 +25,13 @@ async fn a_saved_game_is_replaced_by_its_table_and_resumed_once() {
     assert_eq!(resumed, saving(1, "a.sav", 20));
     assert_eq!(ledger.resume(&sitting(1), "a.sav"), None);
     assert_eq!(ledger.resume(&sitting(1), "none.sav"), None);
+    assert!(ledger.is_held(&sitting(1)) && !ledger.is_held(&sitting(2)));
     // The table has failed.
-    ledger.release(&sitting(1));
-    assert!(ledger.resume(&sitting(1), "a.sav").is_some());
+    ledger.lay_aside(&sitting(1)).await.unwrap();
+    assert!(!ledger.is_held(&sitting(1)));
+    let aside = desk.reopened().resume(&sitting(1), "a.sav").unwrap();
+    assert!(aside.left && aside.sitting == sitting(1));
+    assert!(ledger.resume(&sitting(1), "a.sav").unwrap().left);
     ledger.save(saving(1, "a.sav", 40)).await.unwrap();
     let ended = Report {
         savegame: Some("a.sav".into()),
