@@ -94,7 +94,7 @@ impl StartError {
     fn hint(&self) -> Option<&'static str> {
         match self {
             Self::ByHand(_) => {
-                Some("`longhouse serve` runs the lobby; join a table there with any GGZ client")
+                Some("`longhouse serve` runs the lobby; `longhouse play` joins a table there, and so does any GGZ client")
             }
             _ => None,
         }
