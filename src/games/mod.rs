@@ -93,9 +93,9 @@ impl StartError {
 
     fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::ByHand(_) => {
-                Some("`longhouse serve` runs the lobby; `longhouse play` joins a table there, and so does any GGZ client")
-            }
+            Self::ByHand(_) => Some(
+                "`longhouse serve` runs the lobby; `longhouse play` joins a table there, and so does any GGZ client",
+            ),
             _ => None,
         }
     }

@@ -6,7 +6,7 @@
 //!  unix ─┘            └─ hyper ── warp ── routes ── a handler of panel, or of a later room
 //!                                           │
 //!                      body (bounded JSON)  ├─ caller (who asks, and from which site)
-//!                      problem (RFC 9457) ◄─┴─ openapi (the same table, as a document)
+//!              faults, problem (RFC 9457) ◄─┴─ openapi (the same table, as a document)
 //! ```
 //!
 //! It owns the accept loop (warp has neither timeouts nor caps of its own), the table of routes, and the one place
@@ -19,6 +19,7 @@ use crate::net::descriptors;
 
 mod body;
 pub(crate) mod caller;
+mod faults;
 mod gate;
 mod openapi;
 mod patient;
