@@ -16,7 +16,7 @@ use super::{
     ask::Ask,
     definition::Definitions,
     error::LobbyError,
-    hall::{Newcomer, SessionId},
+    hall::{Newcomer, SessionId, Who},
     history::History,
     lag::Rhythm,
     ledger::Ledger,
@@ -137,11 +137,26 @@ impl Lobby {
 
     /// A place for one more from there.
     pub(super) fn session(&self, from: IpAddr) -> Result<Session, NoPlace> {
-        Ok(Session {
+        let place = self.house.places.take(from)?;
+        Ok(self.session_at(place))
+    }
+
+    /// Beyond what there may be, for who takes the place of a session of their own: that one ends at once.
+    pub(super) fn successor(&self, from: IpAddr) -> Session {
+        self.session_at(self.house.places.add(from))
+    }
+
+    fn session_at(&self, place: Place) -> Session {
+        Session {
             lobby: self.clone(),
             id: SessionId(self.house.next_session.fetch_add(1, Relaxed)),
-            _place: self.house.places.take(from)?,
-        })
+            _place: place,
+        }
+    }
+
+    /// Whether a session of this account is here, and perhaps is not any more.
+    pub(super) async fn has_vanished(&self, who: &Who) -> bool {
+        self.is_taken(&who.name, None).await && !self.is_taken(&who.name, who.account).await
     }
 
     pub(super) async fn come(

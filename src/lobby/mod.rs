@@ -173,10 +173,16 @@ pub async fn open(
         history: history::History::default(),
         paces: pace::Paces::default(),
     });
+    // As root each game has a user of its own, so that there are no more of them than users.
+    let users = match nix::unistd::geteuid().is_root() {
+        true => settings.uids.clone().count(),
+        false => usize::MAX,
+    };
+    let tables = settings.tables.min(users);
     let stage = Stage::new(stage::Settings {
         state: settings.state.clone(),
         uids: settings.uids.clone(),
-        most: settings.tables,
+        most: tables,
         patience: stage::Patience::default(),
     })
     .map_err(LobbyError::Stage)?;
@@ -196,9 +202,7 @@ pub async fn open(
         house: house.clone(),
     };
     let (service, events) = Service::new(Ground {
-        hall: Hall::new(hall::Limits {
-            tables: settings.tables,
-        }),
+        hall: Hall::new(hall::Limits { tables }),
         ledger: ledger.clone(),
         stage,
         entries,
@@ -217,7 +221,7 @@ pub async fn open(
         // Tasks of their own: none waits while another computes.
         let serving = tokio::spawn(service.run(asked, events, stop.clone()));
         let writing = tokio::spawn(scribe.run(entered));
-        open_up(guest, settings, doors, address, stop).await;
+        open_up(guest, settings, tables, doors, address, stop).await;
         for task in [serving, writing] {
             task.await.ok(); // a panic has ended the whole box already
         }
@@ -229,6 +233,7 @@ pub async fn open(
 async fn open_up(
     lobby: Lobby,
     settings: Settings,
+    tables: usize,
     doors: Doors,
     address: SocketAddr,
     stop: CancellationToken,
@@ -236,7 +241,7 @@ async fn open_up(
     if let Err(error) = lobby.reload().await {
         tracing::error!(%error, "the lobby has no rooms");
     }
-    lobby.take_up(settings.tables).await;
+    lobby.take_up(tables).await;
     let announcing = async {
         if settings.announce {
             lobby.announce(address.port(), stop.clone()).await;

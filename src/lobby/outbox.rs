@@ -139,8 +139,13 @@ impl Outbox {
         self.tell(&Push::Ping);
     }
 
-    /// They have said something.
-    pub(super) fn heard(&self) {
+    /// They have said something, and are to be waited for anew. Only an answer ends the wait: no other ping will come.
+    pub(super) fn heard(&self, now: Instant) {
+        self.queue().pinged.as_mut().map(|since| *since = now);
+    }
+
+    /// They have answered a ping.
+    pub(super) fn answered(&self) {
         self.queue().pinged = None;
     }
 
@@ -243,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_a_ping_unanswered_is_silent_until_they_say_something() {
+    fn who_leaves_a_ping_unanswered_is_silent_once_they_say_nothing_more() {
         let outbox = Outbox::new(Encoding::Xml);
         let start = Instant::now();
         assert!(!outbox.is_silent(start + SILENCE));
@@ -251,8 +256,12 @@ mod tests {
         outbox.ping(start + Duration::from_secs(1));
         assert!(!outbox.is_silent(start + SILENCE - Duration::from_millis(1)));
         assert!(outbox.is_silent(start + SILENCE));
-        outbox.heard();
-        assert!(!outbox.is_silent(start + SILENCE));
+        outbox.heard(start + SILENCE);
+        assert!(!outbox.is_silent(start + 2 * SILENCE - Duration::from_millis(1)));
+        assert!(outbox.is_silent(start + 2 * SILENCE));
+        outbox.answered();
+        outbox.heard(start);
+        assert!(!outbox.is_silent(start + 3 * SILENCE));
     }
 
     #[tokio::test]

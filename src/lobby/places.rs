@@ -74,25 +74,37 @@ impl Places {
 
     /// A place for one more from there.
     pub(super) fn take(self: &Arc<Self>, from: IpAddr) -> Result<Place, NoPlace> {
-        // What runs on this machine has other ways to harm it, and a proxy on it speaks for many.
-        let network = Some(network(from)).filter(|network| !network.is_loopback());
+        let network = counted(from);
         let mut held = self.held();
         if held.all >= self.most {
             return Err(NoPlace::Full { most: self.most });
         }
-        if let Some(network) = network {
-            let theirs = held.each.get(&network).copied().unwrap_or(0);
-            if theirs >= self.most_each {
-                let most = self.most_each;
-                return Err(NoPlace::Share { network, most });
-            }
-            held.each.insert(network, theirs + 1);
+        let theirs = network.map_or(0, |network| held.each.get(&network).copied().unwrap_or(0));
+        if let Some(network) = network.filter(|_| theirs >= self.most_each) {
+            let most = self.most_each;
+            return Err(NoPlace::Share { network, most });
         }
-        held.all += 1;
-        drop(held);
-        let places = self.clone();
-        Ok(Place { places, network })
+        Ok(self.place(&mut held, network))
     }
+
+    /// One more in any case.
+    pub(super) fn add(self: &Arc<Self>, from: IpAddr) -> Place {
+        self.place(&mut self.held(), counted(from))
+    }
+
+    fn place(self: &Arc<Self>, held: &mut Held, network: Option<IpAddr>) -> Place {
+        held.all += 1;
+        if let Some(network) = network {
+            *held.each.entry(network).or_default() += 1;
+        }
+        let places = self.clone();
+        Place { places, network }
+    }
+}
+
+/// What runs on this machine has other ways to harm it, and a proxy on it speaks for many.
+fn counted(from: IpAddr) -> Option<IpAddr> {
+    Some(network(from)).filter(|network| !network.is_loopback())
 }
 
 impl Drop for Place {
@@ -138,6 +150,9 @@ mod tests {
         for from in ["127.0.0.1", "192.0.2.2"] {
             assert_eq!(take(&places, from).unwrap_err(), NoPlace::Full { most: 6 });
         }
+        let beyond = places.add("192.0.2.1".parse().unwrap());
+        assert_eq!((places.count(), places.is_full()), (7, true));
+        drop(beyond);
         drop((one, six));
         let _again = take(&places, "192.0.2.1").unwrap();
         assert_eq!((places.count(), places.is_full()), (5, false));

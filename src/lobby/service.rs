@@ -340,6 +340,8 @@ impl Service {
                 }
                 let failed = match &end {
                     End::Done | End::Killed => None,
+                    // Which file or user it is for want of is the host's to know.
+                    End::CannotStart(_) => Some("the game cannot be started".into()),
                     end => Some(end.to_string()),
                 };
                 self.ground.hall.ended(key, failed.as_deref());
@@ -467,8 +469,7 @@ impl Service {
         let Ground {
             house, hall, news, ..
         } = &self.ground;
-        let entry = room.and_then(|room| hall.entry_of(room));
-        let entry = entry.unwrap_or_default();
+        let entry = room.map_or_else(Default::default, |room| hall.entry_ever(room));
         house.history.hear(room, entry, &push, UnixMillis::now());
         if news.receiver_count() > 0 {
             news.send(News { room, entry, push }).ok(); // they have just left

@@ -91,7 +91,7 @@ impl Talk {
 
     /// What they say. Dropping the future of a login gives its place in the line up.
     pub(super) async fn hear(&mut self, request: Request) -> Next {
-        self.outbox.heard();
+        self.outbox.heard(Instant::now());
         match request {
             Request::Language { language } => {
                 self.language.clone_from(&language);
@@ -253,11 +253,14 @@ impl Talk {
             address: self.address,
         };
         // They count among those who are here in what they are told first.
-        let session = self.lobby.session(self.address);
-        let session = session.map_err(|why| {
-            tracing::info!(name = who.name, %why, "a login was refused");
-            Code::RoomFull
-        })?;
+        let session = match self.lobby.session(self.address) {
+            Ok(session) => session,
+            Err(_) if self.lobby.has_vanished(&who).await => self.lobby.successor(self.address),
+            Err(why) => {
+                tracing::info!(name = who.name, %why, "a login was refused");
+                return Err(Code::RoomFull);
+            }
+        };
         let newcomer = Newcomer {
             who: who.clone(),
             permissions,
@@ -296,6 +299,7 @@ impl Talk {
     }
 
     async fn pong(&mut self) {
+        self.outbox.answered();
         if let Some(known) = &mut self.known {
             let beat = known.lag.pong(Instant::now(), &self.lobby.rhythm);
             self.beat(beat).await;

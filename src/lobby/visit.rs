@@ -224,7 +224,7 @@ impl Visit {
 
     /// What they say to the game. False: there is none.
     pub fn play(&mut self, bytes: &[u8]) -> bool {
-        self.outbox.heard();
+        self.outbox.heard(std::time::Instant::now());
         if let Some(game) = &mut self.game {
             game.tell(bytes);
         }

@@ -155,6 +155,8 @@ BEHAVIOURS = {
     "wait": lambda: state(WAITING),
     "play": lambda: state(PLAYING),
     "done": lambda: state(DONE),
+    "undone": lambda: link.sendall(integer(1) + bytes([DONE]) + integer(1) + bytes([WAITING])),
+    "deafen": lambda: link.shutdown(socket.SHUT_RD),
     "exit": lambda: os._exit(0),
     "crash": lambda: os._exit(7),
     "signal": lambda: os.kill(os.getpid(), signal.SIGSEGV),

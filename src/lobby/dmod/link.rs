@@ -222,7 +222,14 @@ async fn listen<K: Clone>(
             }
             match &said {
                 FromGame::State(state) => {
-                    states.send_replace(Some(*state));
+                    // It does not come back from its end, whatever it says after it.
+                    states.send_if_modified(|known| {
+                        let goes_on = *known != Some(GameState::Done);
+                        if goes_on {
+                            *known = Some(*state);
+                        }
+                        goes_on
+                    });
                     if let Err(mpsc::error::TrySendError::Full(_)) =
                         answers.try_send((ToGame::State, None))
                     {
@@ -279,7 +286,7 @@ async fn speak(
         while !rest.is_empty() {
             match written(socket, patience, || socket.try_write(rest)).await {
                 Some(Ok(count)) => rest = &rest[count..],
-                Some(Err(_)) => return future::pending().await, // it hung up: whoever listens knows
+                Some(Err(_)) => return deaf_ear(patience).await,
                 None => return Cause::Deaf,
             }
         }
@@ -292,12 +299,18 @@ async fn speak(
             };
             match written(socket, patience, send).await {
                 Some(Ok(())) => {}
-                Some(Err(_)) => return future::pending().await,
+                Some(Err(_)) => return deaf_ear(patience).await,
                 None => return Cause::Deaf,
             }
         }
         unread.wrote(socket, Instant::now());
     }
+}
+
+/// It cannot be told anything any more. Whoever listens to it knows why, unless it goes on talking.
+async fn deaf_ear(patience: Duration) -> Cause {
+    sleep(patience).await;
+    Cause::Deaf
 }
 
 /// What a game was sent and has not read, as the kernel counts it. A socket's buffer holds many messages, so that a game

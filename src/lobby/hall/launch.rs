@@ -1,7 +1,8 @@
 //! How tables begin: what may be launched, and what follows when its game speaks.
 
 use std::{
-    net::Ipv4Addr,
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -20,32 +21,45 @@ use crate::{
             },
         },
     },
+    net::network,
 };
 
 /// Bytes of what a table is called.
 pub(super) const DESCRIPTION: usize = 512;
 /// Bytes of a name that a seat is kept for.
 const NAME: usize = 64;
-/// Tables that one session may launch at once, and how long it is until it may launch one more: each is a process.
+/// Tables that somebody may launch at once, and how long it is until they may launch one more: each is a process.
 pub(super) const LAUNCHES: u32 = 10;
 pub(super) const EACH: Duration = Duration::from_secs(5);
 
-/// How many tables a session has launched lately.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Launches {
-    /// When it may launch as many as at the start again; none: it has launched none.
-    full: Option<Instant>,
+/// Whose launches count together, however often they come and go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Launcher {
+    Account(AccountId),
+    /// A guest's.
+    Network(IpAddr),
+    /// A guest of this machine, where a proxy may speak for many.
+    Session(SessionId),
 }
+
+/// How many tables were launched lately, and by whom.
+#[derive(Debug, Default)]
+pub(super) struct Launches(HashMap<Launcher, Instant>); // when they may launch as many as at the start again
 
 impl Launches {
     /// One more. False: that is too many.
-    fn step(&mut self, now: Instant) -> bool {
-        let next = self.full.map_or(now, |full| full.max(now)) + EACH;
+    fn step(&mut self, by: Launcher, now: Instant) -> bool {
+        let next = self.0.get(&by).map_or(now, |full| *full.max(&now)) + EACH;
         let may = next <= now + EACH * LAUNCHES;
         if may {
-            self.full = Some(next);
+            self.0.insert(by, next);
         }
         may
+    }
+
+    /// Forgets those who have been slow since.
+    pub(super) fn expire(&mut self, now: Instant) {
+        self.0.retain(|_, full| *full > now);
     }
 }
 
@@ -58,9 +72,14 @@ impl Hall {
         seats: &[Option<Seat>],
         now: Instant,
     ) {
-        match self.may_launch(by, game, &description, seats) {
+        let mut may = self.may_launch(by, game, &description, seats);
+        if may == Err(Code::RoomFull) && self.make_room(by) {
+            may = self.may_launch(by, game, &description, seats);
+        }
+        let launcher = self.launcher(by);
+        match may {
             Err(code) => self.answer(by, Action::Launch, code),
-            Ok(_) if !self.person_mut(by).launches.step(now) => {
+            Ok(_) if !self.launches.step(launcher, now) => {
                 self.answer(by, Action::Launch, Code::LaunchFail);
             }
             Ok((room, chairs)) => {
@@ -70,6 +89,32 @@ impl Hall {
                 self.person_mut(by).at = At::Launching(key);
             }
         }
+    }
+
+    fn launcher(&self, by: SessionId) -> Launcher {
+        let who = &self.person(by).who;
+        match (who.account, network(who.address)) {
+            (Some(account), _) => Launcher::Account(account),
+            (None, network) if network.is_loopback() => Launcher::Session(by),
+            (None, network) => Launcher::Network(network),
+        }
+    }
+
+    /// Somebody wants a table, and there are too many: the one that waits longest for people who have gone is ended, in
+    /// their room if it is that which is full. False: none waits. Where the whole box is full, there is room once its
+    /// process has ended.
+    fn make_room(&mut self, by: SessionId) -> bool {
+        let Some(id) = self.person(by).room else {
+            return false;
+        };
+        let room = self.room_mut(id);
+        let within = room.tables.len() >= room.definition.max_tables as usize;
+        let waits = |(key, table): (&TableKey, &Table)| {
+            let since = table.deserted?;
+            (!within || table.room == id).then_some((since, *key))
+        };
+        let longest = self.tables.iter().filter_map(waits).min();
+        longest.map(|(_, key)| self.end_table(key)).is_some()
     }
 
     fn may_launch(

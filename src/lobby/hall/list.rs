@@ -112,6 +112,12 @@ impl Hall {
         Some(there.definition.entry)
     }
 
+    /// The same of a room that may be gone: what is still told of it is for the same people.
+    pub(in crate::lobby) fn entry_ever(&self, id: RoomId) -> Entry {
+        let room = self.room_of(id);
+        room.map_or_else(Entry::default, |room| room.definition.entry)
+    }
+
     /// One of them.
     pub(in crate::lobby) fn survey_of(&self, id: RoomId) -> Option<view::RoomView> {
         let room = self

@@ -143,8 +143,6 @@ struct Person {
     at: At,
     lag: u8,
     channel: Option<ChannelKey>,
-    /// How many tables they have launched lately.
-    launches: Launches,
     /// In the game of their room.
     stats: Stats,
 }
@@ -209,6 +207,7 @@ pub(super) struct Hall {
     tables: BTreeMap<TableKey, Table>,
     /// Tables whose game may still run: those that stand, and those that are being ended.
     running: HashSet<TableKey>,
+    launches: Launches,
     next_table: u64,
     effects: Vec<Effect>,
 }
@@ -225,6 +224,7 @@ impl Hall {
             gagged: HashSet::new(),
             tables: BTreeMap::new(),
             running: HashSet::new(),
+            launches: Launches::default(),
             next_table: 1,
             effects: Vec::new(),
         }

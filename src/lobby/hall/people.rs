@@ -2,9 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{
-    At, ChannelKey, Effect, Hall, Launches, Newcomer, Person, SessionId, Who, World, chat::BOX,
-};
+use super::{At, ChannelKey, Effect, Hall, Newcomer, Person, SessionId, Who, World, chat::BOX};
 use crate::{
     accounts::AccountId,
     lobby::wire::{
@@ -52,7 +50,6 @@ impl Hall {
                 at: At::Nowhere,
                 lag: 1,
                 channel: None,
-                launches: Launches::default(),
                 stats: Stats::default(),
             },
         );

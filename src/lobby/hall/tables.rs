@@ -305,6 +305,7 @@ impl Hall {
 
     /// Ends what was kept long enough.
     pub(in crate::lobby) fn expire(&mut self, now: Instant) {
+        self.launches.expire(now);
         let over = |table: &Table| {
             let since = table.deserted;
             since.is_some_and(|since| now.saturating_duration_since(since) >= KEPT)

@@ -353,7 +353,7 @@ async fn every_way_to_fail_ends_the_table_with_its_reason() {
         ending: Duration::from_millis(200),
     });
     type Check = fn(&End) -> bool;
-    let all: [(&str, Check); 13] = [
+    let all: [(&str, Check); 14] = [
         ("crash", |end| matches!(end, End::Crashed(Ended::Code(7)))),
         ("wait crash", |end| {
             matches!(end, End::Crashed(Ended::Code(7)))
@@ -367,6 +367,8 @@ async fn every_way_to_fail_ends_the_table_with_its_reason() {
         ("wait hangup hang", |end| matches!(end, End::HungUp)),
         ("wait done hang", |end| matches!(end, End::Done)),
         ("wait done signal", |end| matches!(end, End::Done)),
+        // There is no way back from the end.
+        ("wait undone hang", |end| matches!(end, End::Done)),
         ("wait flood", |end| matches!(end, End::Flooded)),
         // Few enough for lines of a log, and too many for what is told to a room or written down.
         ("wait harangue hang", |end| matches!(end, End::Flooded)),
@@ -391,6 +393,18 @@ async fn a_game_that_never_speaks_is_not_ready() {
     });
     let end = house.launch("hang").end().await;
     assert!(matches!(end, End::NotReady), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_game_that_shuts_its_ears_is_deaf() {
+    let house = House::with(Patience {
+        reading: Duration::from_millis(200),
+        ready: PATIENCE,
+        ..Patience::default()
+    });
+    // The answer to its state does not reach it.
+    let end = house.launch("deafen wait hang").end().await;
+    assert!(matches!(end, End::Deaf), "{end:?}");
 }
 
 #[tokio::test]

@@ -218,6 +218,69 @@ fn one_session_launches_no_more_tables_than_it_may_and_later_it_may_again() {
 }
 
 #[test]
+fn who_goes_and_comes_again_launches_no_more_for_it() {
+    let mut scene = Scene::new();
+    let open = ["open", "open"];
+    let launches = |scene: &mut Scene, newcomer: Newcomer| {
+        let who = scene.come(newcomer, Some(DUELS));
+        scene.channel(who);
+        let lines = scene.launch(who, &open);
+        scene.gone(who);
+        let key = TableKey(scene.hall.next_table - 1);
+        scene.does(|hall, _| hall.ended(key, None));
+        lines[0].starts_with("launch ")
+    };
+    for n in 0..LAUNCHES {
+        let other = if n % 2 == 0 { "gus" } else { "eve" };
+        assert!(launches(&mut scene, guest(other, 9)), "{n}");
+    }
+    assert!(!launches(&mut scene, guest("mia", 9)));
+    assert!(launches(&mut scene, guest("mia", 8)));
+    let mut here = guest("mia", 9);
+    here.who.address = Ipv4Addr::LOCALHOST.into();
+    for _ in 0..=LAUNCHES {
+        assert!(
+            launches(&mut scene, here.clone()),
+            "a proxy speaks for many"
+        );
+    }
+    scene.passes(EACH);
+    assert!(launches(&mut scene, guest("mia", 9)));
+}
+
+#[test]
+fn who_wants_a_table_has_that_of_people_who_have_gone_for_longest() {
+    let mut scene = Scene::new();
+    let [first, second] = ["ann", "ben"].map(|name| {
+        let who = scene.member(name);
+        let key = scene.table(who);
+        scene.state(key, GameState::Playing);
+        scene.gone(who);
+        scene.passes(Duration::from_secs(1));
+        key
+    });
+    let (cat, dan) = (scene.member("cat"), scene.member("dan"));
+    scene.channel(cat);
+    scene.channel(dan);
+    let open = ["open", "open"];
+    // The room has no more than two tables,
+    let lines = scene.launch(cat, &open);
+    assert_eq!(lines[..2], ["room 1: table 1 is gone", "end 1"]);
+    assert!(lines[2].starts_with("launch 3"), "{lines:?}");
+    // and the box no more than three games, one of which is still on its way out.
+    let lines = scene.launch(dan, &open);
+    let expected = ["room 1: table 2 is gone", "end 2", "dan: launch RoomFull"];
+    assert_eq!(lines, expected);
+    scene.does(|hall, _| hall.ended(first, None));
+    assert!(scene.launch(dan, &open)[0].starts_with("launch 4"));
+    // Nobody has left those that stand now.
+    scene.does(|hall, _| hall.ended(second, None));
+    let eve = scene.member("eve");
+    scene.channel(eve);
+    assert_eq!(scene.launch(eve, &open), ["eve: launch RoomFull"]);
+}
+
+#[test]
 fn a_game_that_has_not_gone_yet_takes_the_place_of_a_table() {
     let mut scene = Scene::new();
     let ann = scene.member("ann");
