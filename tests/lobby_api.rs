@@ -487,8 +487,9 @@ async fn resign(ada: &mut Guest, game: Option<u64>) {
         .await;
     ada.state(|state| state["status"] == "playing").await;
     ada.play(json!({"resign": true})).await;
-    ada.state(|state| state["status"] == "over").await;
+    // First what the lobby says: whoever looks at the table alone misses it.
     while ada.until("update").await["update"] != "player_stats" {}
+    ada.state(|state| state["status"] == "over").await;
     ada.does(json!({"do": "leave"})).await;
     ada.until("leave").await;
 }
