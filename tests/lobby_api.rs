@@ -414,6 +414,117 @@ async fn a_guest_talks_over_a_websocket_and_the_api_hears_and_answers() {
 }
 
 #[tokio::test]
+async fn people_are_gagged_heard_again_and_kicked_over_the_api() {
+    let house = House::open().await;
+    let mut eve = Guest::come(&house, "", "eve").await;
+    let mut carl = Guest::come(&house, "", "carl").await;
+    for guest in [&mut eve, &mut carl] {
+        guest.does(json!({"do": "enter", "room": 0})).await;
+    }
+    let order = async |what: &str| {
+        let path = format!("/api/v1/lobby/players/eve/{what}");
+        let why = Some(json!({"reason": "rude"}));
+        house.ok("POST", &path, why).await;
+    };
+    for (what, text) in [("gag", "unheard"), ("ungag", "heard")] {
+        order(what).await;
+        let chat = json!({"do": "chat", "kind": "normal", "text": text});
+        eve.does(chat).await;
+        assert_eq!(eve.until("chat").await["text"], text);
+    }
+    // The first that he hears.
+    assert_eq!(carl.until("chat").await["text"], "heard");
+    order("kick").await;
+    let why = eve.until("chat").await;
+    assert_eq!(
+        (&why["kind"], &why["from"], &why["text"]),
+        (&json!("private"), &json!("ada"), &json!("rude"))
+    );
+    assert_eq!(eve.closed().await, 1000);
+    let gone = carl.until("update").await;
+    assert_eq!(
+        (&gone["update"], &gone["name"]),
+        (&json!("player_delete"), &json!("eve"))
+    );
+    // Not for long: a kick is no ban.
+    Guest::come(&house, "", "eve").await;
+    let path = "/api/v1/lobby/players/eve2/gag";
+    let nobody = house.call("POST", path, None).await;
+    assert_eq!(code(&nobody), (404, "no-such-player"));
+}
+
+#[tokio::test]
+async fn news_of_one_room_are_of_that_room() {
+    let house = House::open().await;
+    let (chess, _) = room(&house, "chess").await;
+    let path = format!("/api/v1/lobby/live?room={chess}");
+    let mut news = house.socket(&path).await;
+    let mut eve = Guest::come(&house, "", "eve").await;
+    for (id, text) in [(0, "in the hall"), (chess, "at chess")] {
+        eve.does(json!({"do": "enter", "room": id})).await;
+        eve.does(json!({"do": "chat", "kind": "normal", "text": text}))
+            .await;
+    }
+    let mut seen = Vec::new();
+    while seen.last() != Some(&json!("at chess")) {
+        let word = news.next().await.expect("it goes on");
+        let heard = &word["heard"];
+        if heard["push"] == "chat" {
+            seen.push(heard["text"].clone());
+        } else if heard["update"] == "player_add" {
+            assert_eq!(heard["room"], chess, "{word}");
+        }
+    }
+    assert_eq!(seen, [json!("at chess")]);
+    let nowhere = house.socket_as(&house.token, "/api/v1/lobby/live?room=99");
+    assert_eq!(nowhere.await.err(), Some(404));
+}
+
+/// A match of `ada` against the computer that she gives up.
+async fn resign(ada: &mut Guest, game: Option<u64>) {
+    let seats = json!([{"kind": "open"}, {"kind": "bot"}]);
+    ada.does(json!({"do": "launch", "game": game, "description": "", "seats": seats}))
+        .await;
+    ada.state(|state| state["status"] == "playing").await;
+    ada.play(json!({"resign": true})).await;
+    // First what the lobby says: whoever looks at the table alone misses it.
+    while ada.until("update").await["update"] != "player_stats" {}
+    ada.state(|state| state["status"] == "over").await;
+    ada.does(json!({"do": "leave"})).await;
+    ada.until("leave").await;
+}
+
+#[tokio::test]
+async fn older_matches_are_asked_for_by_the_last_one_that_was_seen() {
+    let house = House::open().await;
+    let (room, game) = room(&house, "tictactoe").await;
+    let mut ada = Guest::come(&house, &house.token, "ada").await;
+    ada.does(json!({"do": "enter", "room": room})).await;
+    for _ in 0..3 {
+        resign(&mut ada, game).await;
+    }
+    let ids = async |more: &str| -> Vec<u64> {
+        let path = format!("/api/v1/lobby/matches?{more}");
+        let matches = house.ok("GET", &path, None).await;
+        let matches = matches.as_array().expect("matches").iter();
+        matches
+            .map(|one| one["id"].as_u64().expect("an id"))
+            .collect()
+    };
+    let all = ids("account=ada").await;
+    let [third, second, first] = all[..] else {
+        panic!("{all:?}");
+    };
+    assert!(third > second && second > first, "{all:?}");
+    for filter in ["", "&account=ada", "&game=tictactoe"] {
+        assert_eq!(ids(&format!("before={third}{filter}")).await, all[1..]);
+        let one = format!("before={third}&count=1{filter}");
+        assert_eq!(ids(&one).await, [second]);
+        assert!(ids(&format!("before={first}{filter}")).await.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn an_account_is_let_in_as_itself_once_and_by_its_password_too() {
     let house = House::open().await;
     let (_, token) = house.person("bob", "player").await;

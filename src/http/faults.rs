@@ -195,7 +195,9 @@ impl From<LobbyError> for Fault {
             LobbyError::NoSuchMatch(_) => Code::NotFound,
             LobbyError::NoSuchGame(_) => Code::NoSuchGame,
             LobbyError::NoSuchSavegame(_) => Code::NoSuchSavegame,
-            LobbyError::NoSuchDefinition { .. } => Code::NoSuchDefinition,
+            LobbyError::NoSuchDefinition { .. } | LobbyError::NoSuchOverride { .. } => {
+                Code::NoSuchDefinition
+            }
             LobbyError::NotBanned(_) => Code::NoSuchBan,
             LobbyError::Refused(code) => {
                 return Self::new(Code::LobbyRefused, detail).member("result", json!(code));

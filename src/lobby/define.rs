@@ -45,11 +45,12 @@ impl Lobby {
     ) -> Result<(), LobbyError> {
         self.need(by, Verb::LobbyManage)?;
         let definitions = self.definitions();
-        let known = match kind {
+        let in_effect = match kind {
             DefinitionKind::Game => definitions.games.iter().any(|game| game.name == name),
             DefinitionKind::Room => definitions.rooms.iter().any(|room| room.name == name),
         };
-        if !known {
+        let is_idle = definitions.idle.contains(&(kind.into(), name.to_owned()));
+        if !in_effect && !is_idle {
             let kind = word(kind);
             let name = name.into();
             return Err(LobbyError::NoSuchDefinition { kind, name });
@@ -81,7 +82,7 @@ impl Lobby {
         let work = async move {
             match lobby.ledger.forget_definition(kind, &own).await? {
                 true => lobby.reload().await,
-                false => Err(LobbyError::NoSuchDefinition {
+                false => Err(LobbyError::NoSuchOverride {
                     kind: word(kind),
                     name: own,
                 }),

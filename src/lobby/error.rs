@@ -44,8 +44,16 @@ pub enum LobbyError {
     /// They may not come into that room.
     #[error("you may not come into room {}", .0.0)]
     MayNotEnter(RoomId),
-    /// No such definition among those that were added by the API.
-    #[error("no {kind} `{name}` was added here")]
+    /// The API has said nothing of it.
+    #[error("nothing was said here about a {kind} `{name}`, so there is nothing to forget")]
+    NoSuchOverride {
+        /// `room` or `table game`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// No such definition, wherever it may come from.
+    #[error("there is no {kind} `{name}`")]
     NoSuchDefinition {
         /// `room` or `table game`.
         kind: &'static str,

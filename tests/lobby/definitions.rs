@@ -2,15 +2,17 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
+    OPEN,
     common::{
         House, code,
         ggz::{Client, attribute, launching},
         installed,
     },
     order::done,
+    place,
 };
 
 /// A box with a data folder that every user may look into.
@@ -202,6 +204,129 @@ async fn rooms_change_while_people_are_in_them() {
     .unwrap();
     bob.until("NAME='Last'");
     assert_eq!(bob.number("room", "The porch"), 0);
+}
+
+/// Tic-Tac-Toe as it ships, but for this.
+fn tictactoe(was: &str, is: &str) -> String {
+    let shipped = include_str!("../../data/tables/tictactoe.toml");
+    assert!(shipped.contains(was));
+    shipped.replace(was, is)
+}
+
+/// A game as the list of games has it.
+fn listed(client: &mut Client, game: &str) -> Option<String> {
+    let list = client.result("<LIST TYPE='game'/>");
+    let mut games = list.split("<GAME ");
+    let found = games.find(|one| one.contains(&format!(" NAME='{game}'")));
+    found.map(str::to_owned)
+}
+
+fn watch(client: &mut Client, table: u32) -> String {
+    client.ask(&format!("<JOIN TABLE='{table}' SPECTATOR='true'/>"))
+}
+
+#[tokio::test]
+async fn a_game_that_changes_is_another_at_new_tables_alone() {
+    let house = furnished(&[]).await;
+    let (room, game) = place(&house, "Tic-Tac-Toe", "Tic-Tac-Toe");
+    let mut alice = Client::guest_in(&house, "alice", room);
+    let mut watcher = Client::guest_in(&house, "eve", room);
+    let _channel = watcher.channel(&house);
+    let (mut hers, first) = alice.launch(&house, game, &OPEN);
+    // By a file; the room that is written after it tells when it was read.
+    let file = house.data().join("tables/tictactoe.toml");
+    fs::write(&file, tictactoe("spectators = true", "spectators = false")).unwrap();
+    let attic = house.data().join("rooms/attic.toml");
+    fs::write(attic, "title = \"Attic\"\ndescription = \"A.\"\n").unwrap();
+    watcher.until("NAME='Attic'");
+    let now = listed(&mut watcher, "Tic-Tac-Toe").unwrap();
+    assert!(now.contains("SPECTATORS='false'"), "{now}");
+    let mut bob = Client::guest_in(&house, "bob", room);
+    let (_his, second) = bob.launch(&house, game, &OPEN);
+    assert_eq!(watch(&mut watcher, second), "no permission");
+    let _channel = watcher.channel(&house);
+    assert_eq!(watch(&mut watcher, first), "ok");
+    assert_eq!(watcher.ask("<LEAVE SPECTATOR='true'/>"), "ok");
+
+    // Over the API, which stands before the file.
+    let path = "/api/v1/lobby/definitions/tables/tictactoe";
+    let toml = tictactoe("version = \"1\"\nauthor", "version = \"2\"\nauthor");
+    house.ok("PUT", path, Some(json!({"toml": toml}))).await;
+    let now = listed(&mut watcher, "Tic-Tac-Toe").unwrap();
+    assert!(now.contains("SPECTATORS='true'"), "{now}");
+    assert!(now.contains(" VERSION='2'>"), "{now}");
+    let _channel = watcher.channel(&house);
+    assert_eq!(watch(&mut watcher, second), "no permission");
+
+    // Removed: it is neither listed nor launched, and played on.
+    house.ok("DELETE", path, None).await;
+    watcher.until(&format!("ACTION='close'><ROOM ID='{room}'/>"));
+    assert_eq!(listed(&mut watcher, "Tic-Tac-Toe"), None);
+    let all = house.ok("GET", "/api/v1/lobby/definitions", None).await;
+    let faults = all["faults"].to_string();
+    assert!(faults.contains("there is no game `tictactoe`"), "{faults}");
+    watcher.channel(&house);
+    assert_eq!(watcher.ask(&launching(game, &OPEN)), "bad options");
+    let mut guest = Client::guest(&house, "guest");
+    assert_eq!(bob.ask("<LEAVE/>"), "ok");
+    bob.until("<LEAVE ");
+    let mut theirs = bob.join(&house, first);
+    hers.until(|state| state["status"] == "playing");
+    hers.play("a1");
+    theirs.until(|state| state["last"] == "a1");
+
+    // Forgotten: the file counts again, and the room is there again.
+    house.ok("DELETE", &format!("{path}/override"), None).await;
+    guest.until("NAME='Tic-Tac-Toe'");
+    let now = listed(&mut guest, "Tic-Tac-Toe").unwrap();
+    assert!(now.contains("SPECTATORS='false'"), "{now}");
+    assert!(now.contains(" VERSION='1'>"), "{now}");
+    let again = house
+        .call("DELETE", &format!("{path}/override"), None)
+        .await;
+    assert_eq!(code(&again), (404, "no-such-definition"));
+}
+
+#[tokio::test]
+async fn what_is_there_and_not_in_effect_is_told_and_can_be_removed() {
+    let house = furnished(&[]).await;
+    let mut alice = Client::guest(&house, "alice");
+    let rooms = house.data().join("rooms");
+    fs::write(rooms.join("cellar.toml"), "title = 7\n").unwrap();
+    fs::write(
+        rooms.join("attic.toml"),
+        "title = \"Attic\"\ndescription = \"A.\"\n",
+    )
+    .unwrap();
+    alice.until("NAME='Attic'");
+    let path = "/api/v1/lobby/definitions";
+    let toml = "title = \"Den\"\ndescription = \"A.\"\ngame = \"go\"\n";
+    for den in ["den", "nook"] {
+        let wish = Some(json!({"toml": toml}));
+        house.ok("PUT", &format!("{path}/rooms/{den}"), wish).await;
+    }
+    let all = house.ok("GET", path, None).await;
+    let faults: Vec<_> = all["faults"].as_array().unwrap().iter().collect();
+    let told = |words: &str| faults.iter().any(|fault| fault.to_string().contains(words));
+    assert!(told("rooms/cellar.toml: title: "), "{faults:?}");
+    assert!(told("rooms/den: game: is not open: there is no game `go`"));
+    let ours = all["rooms"].to_string();
+    assert!(ours.contains("attic") && !ours.contains("den"), "{ours}");
+    let den = format!("{path}/rooms/den");
+    house.ok("DELETE", &den, None).await;
+    let (exit, _, why) = house.verb(&["lobby", "remove", "room", "nook"]);
+    assert_eq!((exit, &*why), (0, "removed\n"));
+    house
+        .ok("DELETE", &format!("{path}/rooms/cellar"), None)
+        .await;
+    let all = house.ok("GET", path, None).await;
+    // The file is as it was, and nobody asks for it any more.
+    let faults = all["faults"].as_array().unwrap();
+    let theirs = |fault: &Value| fault.as_str().unwrap().contains("rooms/cellar.toml: ");
+    assert!(faults.iter().all(theirs), "{faults:?}");
+    let none = house.call("DELETE", &den, None).await;
+    assert_eq!(code(&none), (404, "no-such-definition"));
+    assert_eq!(none.1["detail"], "there is no room `den`");
 }
 
 #[tokio::test]

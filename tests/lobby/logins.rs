@@ -1,6 +1,8 @@
 //! Who is let in, as whom, and what they are told first.
 
-use std::time::Instant;
+use std::{process::Command, time::Instant};
+
+use serde_json::json;
 
 use crate::{
     OPEN,
@@ -121,6 +123,29 @@ async fn every_refusal_comes_in_its_order_and_the_same_connection_may_try_again(
 }
 
 #[tokio::test]
+async fn who_was_refused_is_not_pinged() {
+    let house = House::open_with(&["lobby.ping=1s".into()]).await;
+    account(&house, "bea", "player");
+    let mut refused = Client::connect(&house);
+    assert_eq!(refused.login("normal", "bea", "a wrong one"), "usr lookup");
+    assert_eq!(refused.login("guest", "d ra", ""), "bad username");
+    // They would have been asked before who was let in later.
+    let mut carl = Client::guest(&house, "carl");
+    for _ in 0..2 {
+        while carl.raw().unwrap() != "<PING/>" {}
+        carl.send("<PONG/>\n");
+    }
+    refused.send("<ENTER ROOM='0'/>\n");
+    assert_eq!(
+        refused.raw().unwrap(),
+        "<RESULT ACTION='enter' CODE='not logged in'/>"
+    );
+    // Once they are, they are.
+    assert_eq!(refused.login("guest", "dora", ""), "ok");
+    while refused.raw().unwrap() != "<PING/>" {}
+}
+
+#[tokio::test]
 async fn the_policy_says_who_may_become_a_member() {
     let closed = House::open_with(&["accounts.registration=closed".into()]).await;
     account(&closed, "bea", "player");
@@ -166,14 +191,20 @@ async fn the_message_of_the_day_is_read_anew_and_knows_the_house() {
     )
     .unwrap();
     house.settle().await;
+    let accounts = house.ok("GET", "/api/v1/accounts", None).await;
+    let ada = format!("/api/v1/accounts/{}", accounts[0]["id"]);
+    let mail = json!({"mail": "ada@example.org"});
+    house.ok("PATCH", &ada, Some(mail)).await;
     let mut alice = Client::connect(&house);
     assert_eq!(alice.login("guest", "alice", ""), "ok");
     let motd = alice.until("<MOTD ");
+    let machine = Command::new("uname").arg("-m").output().unwrap();
+    let machine = String::from_utf8(machine.stdout).unwrap();
     let host = nix::unistd::gethostname().unwrap();
     let port = house.endpoints["lobby.listen"].rsplit_once(':').unwrap().1;
     let first = format!(
-        "ada|{}||0|0|{}|Linux|{port}|less than 1 hour|1|{}|%%|%x|",
-        std::env::consts::ARCH,
+        "ada|{}|ada@example.org|0|0|{}|Linux|{port}|less than 1 hour|1|{}|%%|%x|",
+        machine.trim_end(),
         host.to_string_lossy(),
         env!("CARGO_PKG_VERSION")
     );

@@ -4,6 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod computer;
 mod definitions;
 mod doors;
 mod foreign;

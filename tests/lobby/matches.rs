@@ -6,19 +6,19 @@ use crate::{
     OPEN,
     common::{
         House,
-        ggz::{Channel, Client, account, attribute},
+        ggz::{Channel, Client, account},
     },
     place,
 };
 
 /// A game that is over soon; without moves, whatever comes first is played.
-struct Short {
-    room: &'static str,
+pub(crate) struct Short {
+    pub(crate) room: &'static str,
     moves: &'static [&'static str],
     reason: Option<&'static str>,
 }
 
-const GAMES: [Short; 5] = [
+pub(crate) const GAMES: [Short; 5] = [
     Short {
         room: "Tic-Tac-Toe",
         moves: &["a1", "b1", "a2", "b2", "a3"],
@@ -160,47 +160,6 @@ async fn two_people_play_every_game_and_one_of_them_drops_and_comes_back() {
     let house = House::open().await;
     for game in &GAMES {
         play_whole(&house, game);
-    }
-}
-
-/// The computer player of that strength, by the list of games.
-fn bot(client: &mut Client, game: &str, class: &str) -> String {
-    let list = client.result("<LIST TYPE='game'/>");
-    let mut games = list.split("<GAME ");
-    let found = games.find(|one| one.contains(&format!(" NAME='{game}'")));
-    let mut bots = found.unwrap().split("<BOT");
-    let bot = bots.find(|bot| bot.contains(&format!(" CLASS='{class}'")));
-    attribute(bot.unwrap(), "NAME").to_owned()
-}
-
-#[tokio::test]
-async fn a_person_plays_the_computer_at_every_game() {
-    let house = House::open().await;
-    for (Short { room, .. }, class) in GAMES.iter().zip(["hard", "easy", "medium", "easy", "easy"])
-    {
-        let (number, game) = place(&house, room, room);
-        let mut alice = Client::guest_in(&house, "alice", number);
-        let seat = format!(
-            "<SEAT NUM='1' TYPE='bot'>{}</SEAT>",
-            bot(&mut alice, room, class)
-        );
-        let (mut hers, _) = alice.launch(&house, game, &[OPEN[0], &seat]);
-        for _ in 0..3 {
-            let state = hers.until(|state| state["turn"] == 0 || state["status"] == "over");
-            if state["status"] == "over" {
-                let result = &state["result"][0]["outcome"];
-                assert_ne!(
-                    result, "win",
-                    "{room}: {class} does not lose to this: {state}"
-                );
-                break;
-            }
-            assert_eq!(state["seats"][1]["strength"], class, "{room}: {state}");
-            hers.play(state["moves"][0].as_str().unwrap());
-            hers.until(|after| after["position"] != state["position"]);
-        }
-        alice.leave_house();
-        hers.ends();
     }
 }
 

@@ -229,6 +229,44 @@ async fn an_account_that_is_closed_or_demoted_loses_what_it_could_in_the_house()
 }
 
 #[tokio::test]
+async fn what_is_given_and_taken_over_the_web_counts_at_once_for_who_is_here() {
+    let house = House::open().await;
+    account(&house, "bea", "player");
+    let mut bea = Client::member_in(&house, "bea", 0);
+    let mut carl = Client::guest_in(&house, "carl", 0);
+    let accounts = house.ok("GET", "/api/v1/accounts", None).await;
+    let mut all = accounts.as_array().unwrap().iter();
+    let id = &all.find(|account| account["name"] == "bea").unwrap()["id"];
+    let (permissions, account) = (
+        format!("/api/v1/lobby/permissions/{id}"),
+        format!("/api/v1/accounts/{id}"),
+    );
+    let announce = "<CHAT TYPE='announce'>hear</CHAT>";
+    for (mask, bits, code) in [
+        (json!(0x17), "0x00000017", "ok"),
+        (json!(0x07), "0x00000007", "no permission"),
+        (json!(0x17), "0x00000017", "ok"),
+        (Value::Null, "0x00000007", "no permission"),
+    ] {
+        let set = Some(json!({"mask": mask}));
+        house.ok("PUT", &permissions, set).await;
+        carl.hears(&[&format!(
+            "<UPDATE TYPE='player' ACTION='perms' ROOM='0'>\
+             <PLAYER ID='bea' TYPE='normal' PERMS='{bits}'/></UPDATE>"
+        )]);
+        assert_eq!(bea.ask(announce), code, "{mask}");
+        if code == "ok" {
+            carl.hears(&["<CHAT TYPE='announce' FROM='bea'>hear</CHAT>"]);
+        }
+    }
+    // A new role as well.
+    let role = Some(json!({"role": "host"}));
+    house.ok("PATCH", &account, role).await;
+    carl.until("<PLAYER ID='bea' TYPE='host' ");
+    assert_eq!(bea.ask(&admin("gag", "carl", "")), "ok");
+}
+
+#[tokio::test]
 async fn a_ban_puts_out_every_guest_whom_it_keeps_out() {
     let house = House::open().await;
     account(&house, "otto", "admin");

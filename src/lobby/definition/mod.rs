@@ -21,7 +21,7 @@ mod original;
 mod settle;
 mod watch;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -164,6 +164,8 @@ pub struct Definitions {
     pub games: Vec<Arc<TableGame>>,
     /// `entry` first, then by name; each one's game is among `games`.
     pub rooms: Vec<Arc<RoomDefinition>>,
+    /// What is there and not in effect: it is broken, its game is missing, or there are too many.
+    pub idle: BTreeSet<(Kind, String)>,
     /// A sentence each.
     pub faults: Vec<String>,
 }

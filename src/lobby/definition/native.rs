@@ -386,6 +386,12 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_room_may_have_no_tables() {
+        let draft = room("small.toml", "small", &format!("{ROOM}\nmax_tables = 0"));
+        assert_eq!(draft.unwrap().room.max_tables, 0);
+    }
+
+    #[test]
     fn what_a_room_may_not_be() {
         for (line, key) in [
             ("max_players = 0", "max_players"),

@@ -253,8 +253,9 @@ pub(super) mod tests {
         assert_eq!(draft.room.args, ["--board", "my board"]);
         assert_eq!((draft.room.max_players, draft.room.max_tables), (20, 50));
         assert_eq!(draft.room.entry, Entry::Registered);
-        let none = room("x.room", "x", "[RoomInfo]\nName=x\nGameType=none\n").unwrap();
-        assert_eq!(none.game, None);
+        let none = "[RoomInfo]\nName=x\nGameType=none\nMaxTables=0\n";
+        let none = room("x.room", "x", none).unwrap();
+        assert_eq!((none.game, none.room.max_tables), (None, 0));
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub(super) struct Found {
     pub(super) faults: Vec<Fault>,
     /// Those that are there, but broken.
     pub(super) broken: BTreeSet<(Kind, String)>,
+    /// Those that are there, and are not in effect.
+    pub(super) idle: BTreeSet<(Kind, String)>,
     /// A folder could not be read: nobody knows what is missing.
     pub(super) unreadable: BTreeSet<Kind>,
 }
@@ -69,6 +71,7 @@ impl Found {
                 &name,
                 format!("is left out: there are {MAX_GAMES} games already"),
             );
+            self.idle.insert((Kind::Game, name));
         }
         let mut rooms = BTreeMap::new();
         for (name, draft) in std::mem::take(&mut self.rooms) {
@@ -92,7 +95,10 @@ impl Found {
                     }
                     rooms.insert(name, Arc::new(room));
                 }
-                Err(fault) => self.faults.push(fault),
+                Err(fault) => {
+                    self.faults.push(fault);
+                    self.idle.insert((Kind::Room, name));
+                }
             }
         }
         let mut were: BTreeSet<&str> = former.rooms.iter().map(|room| room.name.as_str()).collect();
@@ -103,6 +109,7 @@ impl Found {
                 &name,
                 format!("is left out: there are {MAX_ROOMS} rooms already"),
             );
+            self.idle.insert((Kind::Room, name));
         }
         let first = rooms.remove(RoomDefinition::FIRST);
         self.faults.sort();
@@ -110,6 +117,7 @@ impl Found {
         Definitions {
             games: self.games.into_values().map(Arc::new).collect(),
             rooms: first.into_iter().chain(rooms.into_values()).collect(),
+            idle: self.idle,
             faults: self.faults.iter().map(ToString::to_string).collect(),
         }
     }
@@ -127,6 +135,11 @@ impl Found {
                 self.rooms.insert(room.name.clone(), (&**room).into());
             }
         }
+        let broken = self.broken.iter().filter(|(kind, name)| match kind {
+            Kind::Game => !self.games.contains_key(name),
+            Kind::Room => !self.rooms.contains_key(name),
+        });
+        self.idle.extend(broken.cloned());
     }
 
     /// Nobody can say just now what it is meant to be.
@@ -232,6 +245,7 @@ mod tests {
             settled.faults,
             ["b: game: is not open: there is no game `b`"]
         );
+        assert_eq!(settled.idle, [(Kind::Room, "b".into())].into());
     }
 
     #[test]
@@ -267,10 +281,13 @@ mod tests {
         let now = now.settle(&former);
         assert_eq!(rooms(&now), ["entry", "b", "c"]);
         assert_eq!(now.games, former.games[..1]);
+        assert!(now.idle.is_empty());
         // What was broken from the beginning has nothing to stay.
         let mut now = found(&[], &[("entry", None)]);
         now.broken = [(Kind::Room, "d".into())].into();
-        assert_eq!(rooms(&now.settle(&former)), ["entry"]);
+        let now = now.settle(&former);
+        assert_eq!(rooms(&now), ["entry"]);
+        assert_eq!(now.idle, [(Kind::Room, "d".into())].into());
     }
 
     #[test]

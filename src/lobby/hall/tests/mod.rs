@@ -350,6 +350,6 @@ fn definitions() -> Definitions {
         ]
         .map(Arc::new)
         .into(),
-        faults: Vec::new(),
+        ..Definitions::default()
     }
 }

@@ -12,7 +12,7 @@ use self::{
     operation::{Operation, operation, variation},
 };
 use super::*;
-use crate::lobby::wire::push::{PlayerView, TableView};
+use crate::lobby::wire::push::{PlayerView, RoomView, TableView};
 
 /// Who may be there, two namesakes among them.
 const CAST: [(&str, Option<Permissions>, u8); 7] = [
@@ -67,7 +67,7 @@ impl Stage {
         };
         let session = |who: usize| self.sessions[who];
         let hall = &mut self.scene.hall;
-        match operation {
+        match operation.clone() {
             Operation::Come(who) if session(who).is_none() => {
                 let id = SessionId(self.scene.next);
                 self.scene.next += 1;
@@ -164,6 +164,7 @@ impl Stage {
         self.carry_out();
         self.look();
         self.check();
+        self.check_counts(matches!(operation, Operation::Count));
     }
 
     /// As the service does: after each operation, with the people of then.
@@ -225,6 +226,14 @@ impl Stage {
     fn look(&mut self) {
         let ids: Vec<SessionId> = self.clients.keys().copied().collect();
         for id in ids {
+            if !self.clients[&id].has_asked_for_rooms() {
+                let listed = rooms(&mut self.scene, id);
+                let all = (0..).map(RoomId).zip(&self.scene.hall.rooms);
+                let closed = all.filter(|(_, room)| room.state == RoomState::Closed);
+                let closed = closed.map(|(id, _)| id).collect();
+                let client = self.clients.get_mut(&id).unwrap();
+                client.reads(listed, closed);
+            }
             let room = self.scene.hall.people[&id].room;
             let client = self.clients.get_mut(&id).unwrap();
             if client.room == room {
@@ -262,9 +271,27 @@ impl Stage {
         }
         let ids: Vec<SessionId> = self.clients.keys().copied().collect();
         for id in ids {
+            let listed = rooms(&mut self.scene, id);
+            for room in &listed {
+                let people = self.scene.hall.rooms[room.id.0 as usize].people.len();
+                assert_eq!(room.players as usize, people, "{room:?}");
+            }
+            self.clients[&id].agrees_on_rooms(listed);
             if self.clients[&id].room.is_some() {
                 let (players, tables) = lists(&mut self.scene, id);
                 self.clients[&id].agrees(players, tables);
+            }
+        }
+    }
+
+    /// How many are in a room is right for everybody once it is `told`, and until then where nothing has changed.
+    fn check_counts(&self, told: bool) {
+        for client in self.clients.values() {
+            for (id, known) in client.counts() {
+                let room = &self.scene.hall.rooms[id.0 as usize];
+                let right = known as usize == room.people.len();
+                let owed = room.changed && !told;
+                assert!(right || owed, "{known} in {room:?}, {} hears", client.name);
             }
         }
     }
@@ -315,23 +342,36 @@ impl Stage {
     }
 }
 
+/// A list as somebody gets it.
+fn ask(scene: &mut Scene, id: SessionId, what: ListOf) -> Body {
+    let standings: Standings<'_> = &standings;
+    let now = scene.now;
+    let list = Request::List {
+        what,
+        full: false,
+        room: None,
+    };
+    scene.hall.apply(id, list, World { now, standings });
+    match scene.hall.effects().remove(0) {
+        Effect::Tell(_, Push::Result { body, .. }) => body,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The rooms that somebody is told of.
+fn rooms(scene: &mut Scene, id: SessionId) -> Vec<RoomView> {
+    match ask(scene, id, ListOf::Room) {
+        Body::Rooms(rooms) => rooms,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// What somebody is told of their room.
 fn lists(scene: &mut Scene, id: SessionId) -> (Vec<PlayerView>, Vec<TableView>) {
-    let mut ask = |what| {
-        let standings: Standings<'_> = &standings;
-        let now = scene.now;
-        let list = Request::List {
-            what,
-            full: false,
-            room: None,
-        };
-        scene.hall.apply(id, list, World { now, standings });
-        match scene.hall.effects().remove(0) {
-            Effect::Tell(_, Push::Result { body, .. }) => body,
-            other => panic!("{other:?}"),
-        }
-    };
-    match (ask(ListOf::Player), ask(ListOf::Table)) {
+    match (
+        ask(scene, id, ListOf::Player),
+        ask(scene, id, ListOf::Table),
+    ) {
         (Body::Players(_, players), Body::Tables(_, tables)) => (players, tables),
         other => panic!("{other:?}"),
     }

@@ -198,6 +198,26 @@ fn a_game_that_is_no_longer_defined_is_neither_listed_nor_launched_but_played_on
 }
 
 #[test]
+fn a_changed_game_counts_for_new_tables_and_those_that_stand_stay_as_they_are() {
+    let mut scene = Scene::new();
+    let [ann, ben, cat, dan] = ["ann", "ben", "cat", "dan"].map(|name| scene.member(name));
+    let old = scene.table(ann);
+    let mut changed = definitions();
+    let duel = Arc::make_mut(&mut changed.games[0]);
+    duel.spectators = false;
+    duel.argv = vec!["other".into()];
+    // Nobody is told: what a game may be asked for is asked for.
+    assert!(scene.does(|hall, _| hall.define(&changed)).is_empty());
+    assert_eq!(scene.hall.room_named("duels"), Some(DUELS));
+    let new = scene.table(ben);
+    assert_eq!(scene.watches(cat, old)[0], "cat: join Ok");
+    assert_eq!(scene.watches(dan, new)[0], "dan: join NoPermission");
+    let argv = |scene: &Scene, key| scene.hall.table(key).game.argv.clone();
+    assert_eq!(argv(&scene, old), ["duel"]);
+    assert_eq!(argv(&scene, new), ["other"]);
+}
+
+#[test]
 fn lists_of_people_and_tables_are_of_ones_own_room_or_one_that_one_may_enter() {
     let mut scene = Scene::new();
     let (ann, gus) = (scene.member("ann"), scene.guest("gus", 1));

@@ -134,6 +134,29 @@ fn a_room_and_the_box_have_so_many_tables_and_no_more() {
 }
 
 #[test]
+fn a_room_without_tables_lets_nobody_launch_one_an_administrator_neither() {
+    let mut scene = Scene::new();
+    let mut changed = definitions();
+    Arc::make_mut(&mut changed.rooms[1]).max_tables = 0;
+    scene.does(|hall, _| hall.define(&changed));
+    let room = scene.hall.room_named("duels").unwrap();
+    let ann = scene.come(newcomer("ann", Permissions::ADMIN), Some(room));
+    scene.channel(ann);
+    assert_eq!(
+        scene.launch(ann, &["open", "open"]),
+        ["ann: launch RoomFull"]
+    );
+    let seats = [seat("open"), seat("open")];
+    let launched = scene.hall.launch_for(room, String::new(), &seats);
+    assert_eq!(launched, Err(Code::RoomFull));
+    let (saved, seats) = ("file".into(), seats.map(Option::unwrap));
+    let now = scene.now;
+    let resumed = scene.hall.resume(room, saved, None, seats.into(), now);
+    assert_eq!(resumed, Err(Code::RoomFull));
+    assert!(scene.does(|_, _| ()).is_empty());
+}
+
+#[test]
 fn an_administrator_launches_without_a_channel_and_without_a_seat() {
     let mut scene = Scene::new();
     let ada = scene.admin("ada");

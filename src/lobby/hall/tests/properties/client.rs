@@ -1,6 +1,6 @@
 //! A client as small as can be, and as strict as the original's: what it does not know must not be changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
@@ -11,6 +11,16 @@ pub(super) struct Client {
     pub(super) table: Option<TableId>,
     players: BTreeMap<String, PlayerView>,
     tables: BTreeMap<TableId, TableView>,
+    /// None: they have not asked yet.
+    rooms: Option<BTreeMap<RoomId, Known>>,
+    /// Rooms that were closed before they could hear of them.
+    unseen: BTreeSet<RoomId>,
+}
+
+/// A room as it was told.
+struct Known {
+    view: RoomView,
+    open: bool,
 }
 
 impl Client {
@@ -21,7 +31,43 @@ impl Client {
             table: None,
             players: BTreeMap::new(),
             tables: BTreeMap::new(),
+            rooms: None,
+            unseen: BTreeSet::new(),
         }
+    }
+
+    pub(super) fn has_asked_for_rooms(&self) -> bool {
+        self.rooms.is_some()
+    }
+
+    /// What there is, as it was told to who asked; `closed` is what nobody tells any more.
+    pub(super) fn reads(&mut self, rooms: Vec<RoomView>, closed: BTreeSet<RoomId>) {
+        let rooms = rooms
+            .into_iter()
+            .map(|view| (view.id, Known { view, open: true }));
+        self.rooms = Some(rooms.collect());
+        self.unseen = closed;
+    }
+
+    /// Whether the rooms that they know of are those that are listed now. How many are in them is told later.
+    pub(super) fn agrees_on_rooms(&self, listed: Vec<RoomView>) {
+        let without_count = |view: &RoomView| RoomView {
+            players: 0,
+            description: None,
+            ..view.clone()
+        };
+        let rooms = self.rooms.as_ref().expect("they have asked");
+        let known = rooms.iter();
+        let known = known.filter(|(id, room)| room.open || self.room == Some(**id));
+        let known: Vec<RoomView> = known.map(|(_, room)| without_count(&room.view)).collect();
+        let listed: Vec<RoomView> = listed.iter().map(without_count).collect();
+        assert_eq!(known, listed, "as {} sees it", self.name);
+    }
+
+    /// How many are in each room, as they know it.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (RoomId, u32)> {
+        let rooms = self.rooms.as_ref().expect("they have asked");
+        rooms.iter().map(|(id, room)| (*id, room.view.players))
     }
 
     pub(super) fn enters(
@@ -69,7 +115,7 @@ impl Client {
             Update::RoomPlayers { .. }
             | Update::RoomAdd { .. }
             | Update::RoomClose { .. }
-            | Update::RoomDelete { .. } => return,
+            | Update::RoomDelete { .. } => return self.rooms_change(update),
             Update::PlayerAdd { room, .. }
             | Update::PlayerDelete { room, .. }
             | Update::PlayerLag { room, .. }
@@ -90,6 +136,33 @@ impl Client {
             }
         }
         self.changes(update);
+    }
+
+    /// Those of which they have not heard are those that they need not hear of.
+    fn rooms_change(&mut self, update: &Update) {
+        let Some(rooms) = &mut self.rooms else {
+            return; // about to ask what is there
+        };
+        match update {
+            Update::RoomAdd { room } => {
+                let (view, open) = (room.clone(), true);
+                let known = rooms.insert(room.id, Known { view, open });
+                assert!(known.is_none(), "{:?} came twice", room.id);
+            }
+            Update::RoomPlayers { room, players } => match rooms.get_mut(room) {
+                Some(known) => known.view.players = *players,
+                None => assert!(self.unseen.contains(room), "{room:?} is counted"),
+            },
+            Update::RoomClose { room } => {
+                let known = rooms.get_mut(room).expect("a known room closes");
+                assert!(std::mem::take(&mut known.open), "{room:?} closed twice");
+            }
+            Update::RoomDelete { room } => {
+                let known = rooms.remove(room).is_some() || self.unseen.remove(room);
+                assert!(known, "{room:?} is gone");
+            }
+            _ => unreachable!("about rooms alone"),
+        }
     }
 
     fn changes(&mut self, update: &Update) {
