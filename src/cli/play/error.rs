@@ -27,6 +27,9 @@ pub(crate) enum PlayError {
     /// No TLS came about.
     #[error("no TLS with the lobby: {0}")]
     Tls(io::Error),
+    /// Something was said in clear that would count within TLS.
+    #[error("the lobby went on in clear after its greeting, where TLS was to begin")]
+    Early,
     /// It shows another authority than before.
     #[error(
         "the lobby at {} is not who it was: it shows {shown}, and is known as {known}",
@@ -127,6 +130,9 @@ impl PlayError {
             }
             Self::Clear(_) => "--plain sends it all the same; on the box itself leave --server out",
             Self::Tls(_) => "are the clocks of both machines right? --plain does without TLS",
+            Self::Early => {
+                "somebody on the way may have put words into its mouth. Your name and password were not said; try again, or over another network"
+            }
             Self::Forgotten { .. } => {
                 "whom it was before cannot be said until this file can be read"
             }
