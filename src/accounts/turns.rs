@@ -60,7 +60,13 @@ pub(super) struct Turn {
     _turn: OwnedSemaphorePermit,
     _head: OwnedSemaphorePermit,
     _place: OwnedSemaphorePermit,
+    /// After all of them.
+    _leaving: Leaving,
 }
+
+/// One who stands in a line or computes. Dropped after all that they held, so that of those who leave together the last
+/// one sees that nobody is left.
+struct Leaving(Arc<Lines>);
 
 impl Line {
     fn new(places: usize, patience: Duration) -> Self {
@@ -77,10 +83,10 @@ impl Lines {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether anybody stands in a line or computes, besides one.
+    /// Whether anybody stands in a line or computes.
     fn is_busy(&self) -> bool {
         let free = [&self.lobby, &self.others].map(|line| line.heads.available_permits());
-        free.iter().sum::<usize>() < 2 * HEADS - 1
+        free.iter().sum::<usize>() < 2 * HEADS
     }
 }
 
@@ -96,10 +102,16 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut spare = self.lines.spare();
-        match self.lines.is_busy() {
-            true => spare.push(mem::take(&mut self.memory)),
-            false => *spare = Vec::new(),
+        self.lines.spare().push(mem::take(&mut self.memory));
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        // Looked at under the lock: whoever comes to it later sees what all before have let go of.
+        let mut spare = self.0.spare();
+        if !self.0.is_busy() {
+            *spare = Vec::new();
         }
     }
 }
@@ -131,6 +143,7 @@ impl Turns {
         let place = Arc::clone(&line.places).try_acquire_owned();
         let place = place.map_err(|_| AccountsError::Busy)?;
         let turn = async {
+            let leaving = Leaving(Arc::clone(lines));
             let head = Arc::clone(&line.heads).acquire_owned().await;
             let turn = Arc::clone(&lines.turns).acquire_owned().await;
             Turn {
@@ -139,6 +152,7 @@ impl Turns {
                 _turn: turn.expect("never closed"),
                 _head: head.expect("never closed"),
                 _place: place,
+                _leaving: leaving,
             }
         };
         let turn = tokio::time::timeout(line.patience, turn).await;
@@ -241,5 +255,41 @@ mod tests {
         assert_eq!(turns.0.spare().len(), 1);
         drop(second);
         assert!(turns.0.spare().is_empty());
+    }
+
+    #[tokio::test]
+    async fn no_memory_is_kept_for_who_went_away_instead_of_taking_it() {
+        let turns = Turns::new();
+        let held = [
+            turns.take(Door::Lobby).await.unwrap(),
+            turns.take(Door::Web).await.unwrap(),
+        ];
+        let mut next = Box::pin(turns.take(Door::Lobby));
+        let mut asleep = Context::from_waker(Waker::noop());
+        assert!(next.as_mut().poll(&mut asleep).is_pending());
+        drop(held);
+        assert_eq!(turns.0.spare().len(), 2);
+        drop(next);
+        assert!(turns.0.spare().is_empty());
+    }
+
+    #[tokio::test]
+    async fn of_two_who_end_together_the_last_one_gives_the_memory_back() {
+        let turns = Turns::new();
+        for round in 0..500 {
+            let one = turns.take(Door::Lobby).await.unwrap();
+            let other = turns.take(Door::Web).await.unwrap();
+            let together = std::sync::Barrier::new(2);
+            std::thread::scope(|scope| {
+                for turn in [one, other] {
+                    let together = &together;
+                    scope.spawn(move || {
+                        together.wait();
+                        drop(turn);
+                    });
+                }
+            });
+            assert!(turns.0.spare().is_empty(), "round {round}");
+        }
     }
 }

@@ -84,6 +84,9 @@ impl Door {
         match (self.cover, hello.tls) {
             (Cover::Wanted, true) => {}
             (Cover::Wanted, false) if secret => return Err(PlayError::Clear(address())),
+            (Cover::Wanted, false) if self.known(trust::file().as_deref())?.is_some() => {
+                return Err(PlayError::Uncovered(address()));
+            }
             _ => return Ok(lobby.plain()),
         }
         let mut shown = None;
@@ -99,20 +102,24 @@ impl Door {
         Ok(lobby)
     }
 
+    /// Who was behind it whenever there was TLS before, by what this program has seen, or by what `file` says.
+    fn known(&self, file: Option<&Path>) -> Result<Option<Fingerprint>, PlayError> {
+        match (&self.met, file) {
+            (Some(met), _) => Ok(Some(met.clone())),
+            (None, None) => Ok(None),
+            (None, Some(file)) => {
+                trust::recall(file, &self.address).map_err(|source| PlayError::Forgotten {
+                    file: file.into(),
+                    source,
+                })
+            }
+        }
+    }
+
     /// Whether it is the box that it always was; what is new is remembered, and told.
     fn check(&self, shown: &Fingerprint) -> Result<(), PlayError> {
         let file = trust::file();
-        let known = match (&self.met, &file) {
-            (Some(met), _) => Some(met.clone()),
-            (None, None) => None,
-            (None, Some(file)) => {
-                trust::recall(file, &self.address).map_err(|source| PlayError::Forgotten {
-                    file: file.clone(),
-                    source,
-                })?
-            }
-        };
-        match known {
+        match self.known(file.as_deref())? {
             Some(known) if known == *shown => return Ok(()),
             Some(known) => {
                 return Err(PlayError::Changed {
@@ -171,7 +178,40 @@ fn of_box(state: &Path) -> Result<String, PlayError> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_lobby_that_is_known_by_its_tls_is_not_spoken_to_without() {
+        let lobby = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = lobby.local_addr().unwrap().to_string();
+        let enter = async |door: &mut Door| {
+            let greet = async {
+                let (mut stream, _) = lobby.accept().await.unwrap();
+                let greeting = "<SESSION><SERVER ID='GGZ-0.0.14' NAME='box' VERSION='10' STATUS='ok' \
+                                TLS_SUPPORT='no'><OPTIONS CHATLEN='255'/></SERVER>";
+                stream.write_all(greeting.as_bytes()).await.unwrap();
+                stream
+            };
+            tokio::join!(door.enter(false), greet).0.map(drop)
+        };
+        let mut door = Door::at(&address, false);
+        enter(&mut door).await.unwrap();
+
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lobbies");
+        assert_eq!(door.known(Some(&file)).unwrap(), None);
+        fs::write(&file, format!("{address} SHA256:of-its-authority\n")).unwrap();
+        door.met = door.known(Some(&file)).unwrap();
+        let refused = enter(&mut door).await.unwrap_err();
+        assert!(matches!(&refused, PlayError::Uncovered(at) if *at == address));
+        assert!(refused.hint().unwrap().contains("--plain"));
+
+        let mut plain = Door::at(&address, true);
+        plain.met = door.met.clone();
+        enter(&mut plain).await.unwrap();
+    }
 
     #[test]
     fn a_server_without_a_port_has_the_lobbys() {

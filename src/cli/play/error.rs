@@ -24,9 +24,15 @@ pub(crate) enum PlayError {
     /// It offers no TLS, and there is a password to be said.
     #[error("the lobby at {} offers no TLS: the password would go over the network in clear", text::plain(.0))]
     Clear(String),
+    /// It offers no TLS any more.
+    #[error("the lobby at {} offers no TLS, and did so before", text::plain(.0))]
+    Uncovered(String),
     /// No TLS came about.
     #[error("no TLS with the lobby: {0}")]
     Tls(io::Error),
+    /// Something was said in clear that would count within TLS.
+    #[error("the lobby went on in clear after its greeting, where TLS was to begin")]
+    Early,
     /// It shows another authority than before.
     #[error(
         "the lobby at {} is not who it was: it shows {shown}, and is known as {known}",
@@ -126,7 +132,13 @@ impl PlayError {
                 ));
             }
             Self::Clear(_) => "--plain sends it all the same; on the box itself leave --server out",
+            Self::Uncovered(_) => {
+                "somebody on the way may want to listen. Your name was not said; --plain says it all the same, if whoever runs the box has switched TLS off"
+            }
             Self::Tls(_) => "are the clocks of both machines right? --plain does without TLS",
+            Self::Early => {
+                "somebody on the way may have put words into its mouth. Your name and password were not said; try again, or over another network"
+            }
             Self::Forgotten { .. } => {
                 "whom it was before cannot be said until this file can be read"
             }

@@ -101,7 +101,8 @@ impl Lobby<TcpStream> {
         Lobby { stream, framer }
     }
 
-    /// Goes on within what `cover` makes of the connection.
+    /// Goes on within what `cover` makes of the connection. What was said after the greeting came in clear: anybody on
+    /// the way may have added it, so it is not to be taken for something that was said within.
     pub(super) async fn covered<F>(
         mut self,
         cover: impl FnOnce(TcpStream) -> F,
@@ -109,6 +110,9 @@ impl Lobby<TcpStream> {
     where
         F: Future<Output = Result<TlsStream<TcpStream>, PlayError>>,
     {
+        if !self.framer.remaining().trim_ascii().is_empty() {
+            return Err(PlayError::Early);
+        }
         self.say(&Request::TlsStart).await?;
         let covered = timeout(PATIENCE, cover(self.stream)).await;
         let stream = covered.map_err(|_| PlayError::Silent(PATIENCE))??;
@@ -239,4 +243,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Lobby<S> {
 
 fn hung_up() -> PlayError {
     io::Error::new(io::ErrorKind::UnexpectedEof, "it hung up").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const GREETING: &str = "<SESSION>\n<SERVER ID='GGZ-0.0.14' NAME='box' VERSION='10' STATUS='ok' TLS_SUPPORT='yes'>\
+                            <OPTIONS CHATLEN='255'/></SERVER>";
+
+    /// How TLS goes with a lobby that says this in one go, when the handshake itself would fail.
+    async fn covered(said: &str) -> PlayError {
+        let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = door.local_addr().unwrap().to_string();
+        let greet = async {
+            let (mut stream, _) = door.accept().await.unwrap();
+            stream.write_all(said.as_bytes()).await.unwrap();
+            stream
+        };
+        let (connected, _stream) = tokio::join!(Lobby::connect(&address), greet);
+        let (lobby, hello) = connected.unwrap();
+        assert!(hello.tls);
+        let no_handshake = async |_| Err(PlayError::Tls(io::ErrorKind::InvalidData.into()));
+        lobby.covered(no_handshake).await.err().unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_was_said_in_clear_after_the_greeting_is_not_believed_within_tls() {
+        for early in ["<RESULT ACTION='login' CODE='ok'/>", "\n<", "x"] {
+            let error = covered(&format!("{GREETING}{early}")).await;
+            assert!(matches!(error, PlayError::Early), "{early}: {error}");
+        }
+        for blank in ["", "\r\n"] {
+            let error = covered(&format!("{GREETING}{blank}")).await;
+            assert!(matches!(error, PlayError::Tls(_)), "{error}");
+        }
+    }
 }

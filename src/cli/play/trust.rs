@@ -7,7 +7,7 @@
 use std::{
     fs,
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -71,9 +71,16 @@ pub(super) fn recall(file: &Path, address: &str) -> io::Result<Option<Fingerprin
 /// Remembers the lobby at `address`.
 pub(super) fn remember(file: &Path, address: &str, print: &Fingerprint) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
-    let mut file = options.append(true).create(true).mode(0o600).open(file)?;
+    options.read(true).append(true).create(true).mode(0o600);
+    let mut file = options.open(file)?;
+    // Whoever edited it may have left its last line without an end, and so may a full disk.
+    let mut last = [b'\n'];
+    if let Some(at) = file.metadata()?.len().checked_sub(1) {
+        file.read_exact_at(&mut last, at)?;
+    }
+    let end = if last == [b'\n'] { "" } else { "\n" };
     // One write, so that two programs at once spoil nothing.
-    file.write_all(format!("{address} {print}\n").as_bytes())?;
+    file.write_all(format!("{end}{address} {print}\n").as_bytes())?;
     file.sync_all()
 }
 
@@ -168,6 +175,19 @@ mod tests {
         assert_ne!(recall(&file, "box:2").unwrap(), Some(print));
         assert_eq!(recall(&file, "box:12").unwrap(), None);
         assert!(recall(folder.path(), "box:1").is_err());
+    }
+
+    #[test]
+    fn a_last_line_without_an_end_stays_a_line_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lobbies");
+        let [one, two] = [&b"one"[..], b"two"].map(Fingerprint::of);
+        fs::write(&file, format!("box:1 {one}")).unwrap();
+        remember(&file, "box:2", &two).unwrap();
+        assert_eq!(recall(&file, "box:1").unwrap(), Some(one.clone()));
+        assert_eq!(recall(&file, "box:2").unwrap(), Some(two.clone()));
+        let whole = format!("box:1 {one}\nbox:2 {two}\n");
+        assert_eq!(fs::read_to_string(&file).unwrap(), whole);
     }
 
     /// Who somebody finds behind a box's door, and what they are shown.

@@ -10,7 +10,9 @@
 //! they fork is found. Where this program may make cgroups, each table is in one of its own.
 
 use std::{
-    fs, io,
+    fs,
+    future::{self, Future},
+    io,
     ops::RangeInclusive,
     os::{
         fd::{AsFd, OwnedFd},
@@ -19,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
     sync::mpsc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -63,6 +65,8 @@ const LIMITS: cgroup::Limits = cgroup::Limits {
 const MARK: &str = "LONGHOUSE_TABLE";
 /// One look at what is left of a game.
 const KILLING: Duration = Duration::from_secs(10);
+/// Between two tries of what has to succeed in the end.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What to start.
 pub(super) struct Recipe {
@@ -266,23 +270,42 @@ pub(super) fn folder_name(title: &str) -> String {
     title.bytes().take(64).enumerate().map(safe).collect()
 }
 
+/// Tries until it succeeds, with pauses; that it fails is said once. What fails for want of descriptors succeeds when
+/// somebody else lets go of theirs.
+async fn insist<T, F>(trouble: &str, mut attempt: impl FnMut() -> F) -> T
+where
+    F: Future<Output = io::Result<T>>,
+{
+    let mut said = false;
+    loop {
+        match attempt().await {
+            Ok(done) => return done,
+            Err(error) if !said => tracing::error!(%error, "{trouble}; it is tried again"),
+            Err(_) => {}
+        }
+        said = true;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
 impl Process {
     /// Returns when its main process has ended.
     pub(super) async fn ended(&self) {
-        let watch = || {
+        let watch = || -> io::Result<_> {
+            // Needs no descriptor more: this is seen even while there is none to be had.
+            if self.fd.ended_by(Instant::now()) {
+                return Ok(None);
+            }
             let own = self.fd.as_fd().try_clone_to_owned()?;
             #[expect(
                 deprecated,
                 reason = "its successor is unsafe, and an OwnedFd keeps its number"
             )]
-            AsyncFd::with_interest(own, Interest::READABLE)
+            AsyncFd::with_interest(own, Interest::READABLE).map(Some)
         };
-        match watch() {
-            Ok(end) => drop(end.readable().await),
-            Err(error) => {
-                tracing::error!(%error, "cannot wait for a game's end");
-                std::future::pending().await
-            }
+        let tries = || future::ready(watch());
+        if let Some(end) = insist("cannot wait for a game's end", tries).await {
+            drop(end.readable().await);
         }
     }
 
@@ -297,13 +320,13 @@ impl Process {
         self.ended().await;
         let how = self.fd.reap();
         self.pid = 0;
-        loop {
+        let kill = || {
             let rest = self.ties.clone();
-            match tokio::task::spawn_blocking(move || rest.kill(KILLING)).await {
-                Ok(Ok(_)) | Err(_) => break,
-                Ok(Err(error)) => tracing::error!(%error, "a game does not go"),
-            }
-        }
+            let killing = tokio::task::spawn_blocking(move || rest.kill(KILLING));
+            // That it does not run at all means that this program ends.
+            async { killing.await.unwrap_or(Ok(0)) }
+        };
+        insist("a game does not go", kill).await;
         if let Some(folder) = &self.ties.cgroup {
             cgroup::remove(folder).ok(); // the next table in this place uses it
         }
@@ -324,5 +347,23 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_is_tried_again_after_a_pause_until_it_succeeds() {
+        let begun = tokio::time::Instant::now();
+        let mut tries = 0;
+        let done = insist("no luck", || {
+            tries += 1;
+            let luck = (tries == 4).then_some("done");
+            future::ready(luck.ok_or_else(|| io::ErrorKind::Other.into()))
+        });
+        assert_eq!(done.await, "done");
+        assert_eq!((tries, begun.elapsed()), (4, 3 * PAUSE));
     }
 }

@@ -167,7 +167,8 @@ fn page<R>(
     Ok(found)
 }
 
-/// Of those who have statistics, by [`Person::key`]; without those whose record does not decode.
+/// Of those who have statistics, by [`Person::key`]; without those whose record does not decode, or whose rating is no
+/// number: it would differ from itself for ever, and spread to all they play with.
 fn standings(
     get: impl Fn(Vec<u8>) -> Result<Option<Rating>, StoreError>,
     report: &Report,
@@ -178,7 +179,15 @@ fn standings(
         match get(rating(&report.game, person)) {
             Ok(known) => {
                 let standing = known.map(|known| known.standing).unwrap_or_default();
-                standings.insert(person.key(), standing);
+                match standing.rating.is_finite() {
+                    true => drop(standings.insert(person.key(), standing)),
+                    false => tracing::warn!(
+                        game = report.game,
+                        ?person,
+                        rating = standing.rating,
+                        "a match does not count for one of its players, whose rating is no number"
+                    ),
+                }
             }
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::warn!("a match does not count for one of its players: {error}");

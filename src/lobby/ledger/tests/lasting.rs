@@ -207,6 +207,35 @@ async fn a_record_that_does_not_decode_is_named_and_left_and_harms_nobody_else()
     );
 }
 
+#[tokio::test]
+async fn a_rating_that_is_no_number_is_left_and_harms_nobody_else() {
+    let desk = Desk::new();
+    let key = records::rating("reversi", &bot("Deep"));
+    let spoil = |tx: &mut crate::store::Tx<'_>| {
+        let spoilt = records::Rating {
+            game: "reversi".into(),
+            person: bot("Deep"),
+            standing: Standing {
+                rating: f64::NAN,
+                ..Standing::default()
+            },
+        };
+        tx.put(records::RATINGS, &key, &spoilt)
+    };
+    desk.store.write(spoil).await.unwrap();
+    let players = vec![
+        computer("Deep", Outcome::Win, 5),
+        computer("Blue", Outcome::Loss, 1),
+    ];
+    let report = desk.ledger.report(report(ALL, players));
+    let bound = std::time::Duration::from_secs(60);
+    let done = tokio::time::timeout(bound, report).await.expect("it ends");
+    assert_eq!(done.unwrap().standings.len(), 1);
+    assert_eq!(desk.ledger.standing("reversi", &bot("Blue")).rating, 1485.0);
+    let left = desk.store.get(records::RATINGS, &key).unwrap().unwrap();
+    assert!(left.standing.rating.is_nan() && left.standing.wins == 0);
+}
+
 fn catalog() -> Catalog {
     tables(accounts::tables(audit::tables(Catalog::new())))
 }
