@@ -39,6 +39,8 @@ use crate::{
 
 /// How often time is looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// How many messages may come of counting people, each tick: chat waits for them.
+const AT_ONCE: usize = 20_000;
 /// How many a ranking names.
 const RANKED: usize = 10;
 
@@ -97,7 +99,7 @@ impl Service {
     ) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut counted = Instant::now();
+        let (mut counted, mut counting) = (Instant::now(), false);
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -107,7 +109,10 @@ impl Service {
                     self.ground.hall.expire(now.into_std());
                     if now.saturating_duration_since(counted) >= self.ground.room_update {
                         counted = now;
-                        self.ground.hall.count();
+                        counting = true;
+                    }
+                    if counting {
+                        counting = self.ground.hall.count(AT_ONCE);
                     }
                 }
             }

@@ -99,10 +99,16 @@ impl Hall {
         }
     }
 
-    /// Tells everybody how many people are in the rooms where that has changed.
-    pub(in crate::lobby) fn count(&mut self) {
+    /// Tells everybody how many people are in the rooms where that has changed: in one room at least, and in more as
+    /// long as no more than `most` messages come of it. True: that was not all.
+    pub(in crate::lobby) fn count(&mut self, most: usize) -> bool {
+        let mut rooms = (most / self.people.len().max(1)).max(1);
         for (number, room) in (0..).zip(&mut self.rooms) {
+            if room.changed && rooms == 0 {
+                return true;
+            }
             if std::mem::take(&mut room.changed) && room.state != RoomState::Gone {
+                rooms -= 1;
                 let (room, players) = (RoomId(number), room.people.len() as u32);
                 self.effects
                     .push(Effect::Everybody(Push::Update(Update::RoomPlayers {
@@ -111,6 +117,7 @@ impl Hall {
                     })));
             }
         }
+        false
     }
 
     /// What is defined is this now.

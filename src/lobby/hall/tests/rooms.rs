@@ -101,9 +101,21 @@ fn counts_are_told_of_rooms_that_changed_once() {
     let mut scene = Scene::new();
     scene.member("ann");
     scene.member("ben");
-    let counts = |scene: &mut Scene| scene.does(|hall, _| hall.count());
-    assert_eq!(counts(&mut scene), ["all: room 1 has 2 people"]);
-    assert!(counts(&mut scene).is_empty());
+    let counts = |scene: &mut Scene| {
+        let mut more = false;
+        let lines = scene.does(|hall, _| more = hall.count(5));
+        (lines, more)
+    };
+    let first = ["all: room 1 has 2 people".to_owned()];
+    assert_eq!(counts(&mut scene), (first.into(), false));
+    assert_eq!(counts(&mut scene), (vec![], false));
+    // So many messages at once, and at least one to each.
+    let cat = scene.member("cat");
+    scene.says(cat, Request::Enter { room: STRICT });
+    let first = ["all: room 1 has 2 people".to_owned()];
+    assert_eq!(counts(&mut scene), (first.into(), true));
+    let second = ["all: room 2 has 1 people".to_owned()];
+    assert_eq!(counts(&mut scene), (second.into(), false));
 }
 
 #[test]
