@@ -141,7 +141,9 @@ impl Outbox {
 
     /// They have said something, and are to be waited for anew. Only an answer ends the wait: no other ping will come.
     pub(super) fn heard(&self, now: Instant) {
-        self.queue().pinged.as_mut().map(|since| *since = now);
+        if let Some(since) = &mut self.queue().pinged {
+            *since = now;
+        }
     }
 
     /// They have answered a ping.
