@@ -1,5 +1,4 @@
-//! An error as an answer: RFC 9457 problem details with a stable code. Which error is which, [`faults`](super::faults)
-//! says.
+//! An error as an answer: RFC 9457 problem details with a stable code. Which error is which, `faults` says.
 //!
 //! ```text
 //! HTTP/1.1 404 Not Found
