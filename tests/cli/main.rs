@@ -132,7 +132,7 @@ fn lobby(method: &str, path: &str) -> Reply {
     let table = json!({"id": 1, "game": 0, "status": "waiting", "description": "a & b", "seats": seats,
                        "spectators": [null, "bob"]});
     let room = json!({"id": 2, "name": "chess", "title": "Chess Room", "description": "", "game": "chess", "open": true,
-                      "max_players": 9, "max_tables": 5, "players": [player], "tables": [table]});
+                      "entry": "open", "people": 1, "max_players": 9, "max_tables": 5, "players": [player], "tables": [table]});
     let within = |mut thing: Value| {
         thing["room"] = json!(2);
         thing
@@ -162,7 +162,8 @@ fn lobby(method: &str, path: &str) -> Reply {
                         {"name": "eve", "account": null, "kind": "player", "team": null, "outcome": "loss", "score": 0, "rating": null}]
         }])),
         ("GET", "/savegames") => ok(json!([{
-            "room": "chess", "table": 1, "since": at, "file": "match-1", "game": "chess", "owner": "eve", "seats": seats, "at": at
+            "room": "chess", "table": 1, "since": at, "file": "match-1", "game": "chess", "owner": "eve", "seats": seats, "at": at,
+            "playing": false
         }])),
         ("GET", "/definitions") => ok(json!({
             "tables": ["chess"], "rooms": ["entry", "chess"], "faults": ["den: no title"],

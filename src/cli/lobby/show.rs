@@ -44,7 +44,7 @@ pub(super) async fn rooms(session: &Session) -> Result<(), Fault> {
                     false => Cell::coloured(format!("{} (closing)", room.title), Colour::Busy),
                 },
                 Cell::maybe(room.game),
-                Cell::new(format!("{}/{}", room.players.len(), room.max_players)),
+                Cell::new(format!("{}/{}", room.people, room.max_players)),
                 Cell::new(format!("{}/{}", room.tables.len(), room.max_tables)),
             ]);
         }
