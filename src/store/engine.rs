@@ -74,13 +74,26 @@ impl Engine {
                 .create(folder)
                 .map_err(unusable)?;
         }
-        let sled_error = |error: sled::Error| unusable(error.into());
-        let db = match open_sled(folder).map_err(io::Error::from) {
-            Err(error) if is_full(&error) && space::release(folder).is_ok() => {
-                open_sled(folder).map_err(sled_error)?
+        let engine = match Self::complete_in(folder) {
+            Err(StoreError::DiskFull { .. }) if space::release(folder).is_ok() => {
+                Self::complete_in(folder)?
             }
-            opened => opened.map_err(unusable)?,
+            opened => opened?,
         };
+        // Not before: what a crash cut short may need that room.
+        engine.disk.take_ballast();
+        for folder in [Some(folder), folder.parent()].into_iter().flatten() {
+            File::open(folder)
+                .and_then(|folder| folder.sync_all())
+                .map_err(unusable)?;
+        }
+        Ok(engine)
+    }
+
+    fn complete_in(folder: &Path) -> Result<Self, StoreError> {
+        let unusable = |error: io::Error| StoreError::of_disk(folder, error);
+        let sled_error = |error: sled::Error| unusable(error.into());
+        let db = open_sled(folder).map_err(sled_error)?;
         let journal = db.open_tree(JOURNAL).map_err(sled_error)?;
         let mut trees = HashMap::new();
         for name in db.tree_names() {
@@ -99,11 +112,6 @@ impl Engine {
         engine.complete().map_err(sled_error)?;
         engine.check_schema()?;
         engine.flush()?;
-        for folder in [Some(folder), folder.parent()].into_iter().flatten() {
-            File::open(folder)
-                .and_then(|folder| folder.sync_all())
-                .map_err(unusable)?;
-        }
         Ok(engine)
     }
 

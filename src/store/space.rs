@@ -47,16 +47,20 @@ impl Space {
     /// Of the store in `folder`, which sled has opened.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         let log = OpenOptions::new().write(true).open(folder.join("db"))?;
-        let space = Self {
+        Ok(Self {
             folder: folder.into(),
             log,
             unsynced: AtomicU64::new(0),
             promised: AtomicU64::new(0),
-        };
-        if let Err(error) = ballast(folder) {
-            tracing::warn!(%error, folder = %folder.display(), "no room for the store's ballast");
+        })
+    }
+
+    /// Keeps room for the next time that sled opens.
+    pub(super) fn take_ballast(&self) {
+        if let Err(error) = ballast(&self.folder) {
+            let folder = self.folder.display();
+            tracing::warn!(%error, %folder, "no room for the store's ballast");
         }
-        Ok(space)
     }
 
     /// Promises room for a change that writes at most `bytes`, or refuses it.
