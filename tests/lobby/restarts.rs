@@ -1,11 +1,13 @@
 //! What becomes of a match when the daemon is killed under it.
 
-use serde_json::json;
+use std::time::Instant;
+
+use serde_json::{Value, json};
 
 use crate::{
     OPEN,
     common::{
-        House,
+        House, PATIENCE,
         ggz::{Client, account},
     },
     place,
@@ -107,7 +109,11 @@ async fn games_of_different_evenings_go_on_though_their_tables_had_one_number() 
     assert_eq!(bea.ask("<LEAVE/>"), "ok");
     bea.leave_house();
     begin(&house, "bea", "carl", 2);
-    account(&house, "later", "player"); // what was saved before is kept by then
+    until_saved(&house, |one| one["table"] == 1 && one["playing"] == false).await;
+    until_saved(&house, |one| {
+        one["seats"][0]["name"] == "bea" && one["table"] == 2
+    })
+    .await;
     house.kill();
     house.start();
     // It goes on as the first, and the next is the second again. What was left is listed, and goes on if it is wanted.
@@ -119,10 +125,22 @@ async fn games_of_different_evenings_go_on_though_their_tables_had_one_number() 
     };
     assert!(playing(2) && !playing(1), "{saved}");
     begin(&house, "dora", "emil", 2);
-    account(&house, "latest", "player");
+    until_saved(&house, |one| one["seats"][0]["name"] == "dora").await;
     house.kill();
     house.start();
     tables(&house, room, &["bea", "carl", "dora", "emil"]);
+}
+
+/// Waits until such a saved game is kept.
+async fn until_saved(house: &House, is_it: impl Fn(&Value) -> bool) {
+    let started = Instant::now();
+    loop {
+        let saved = house.ok("GET", "/api/v1/lobby/savegames", None).await;
+        if saved.as_array().unwrap().iter().any(&is_it) {
+            return;
+        }
+        assert!(started.elapsed() < PATIENCE, "{saved}");
+    }
 }
 
 /// Waits until seats are kept for these at the tables of a room.
