@@ -12,7 +12,7 @@ use super::{
     error::LobbyError,
     ledger::{Match, MatchId, Savegame, Sitting, Which},
     past::SavedGame,
-    service::rankings,
+    ranks::rankings,
     view::{Launched, NewTable, RoomView},
     wire::{
         push::{GameView, Ranking},

@@ -31,6 +31,7 @@ mod outbox;
 mod pace;
 pub(crate) mod past;
 mod places;
+mod ranks;
 mod rights;
 mod scribe;
 mod service;

@@ -9,7 +9,7 @@ use super::{
     hall::{Report, Saved},
     handle::House,
     ledger::{self, Entrant, Ledger, LedgerError, Person, SavedSeat, Savegame, Sitting},
-    service::counts,
+    ranks::counts,
     wire::terms::SeatKind,
 };
 use crate::clock::UnixMillis;

@@ -23,13 +23,14 @@ use super::{
     dmod::stage::{End, Event, Link, Stage},
     hall::{ChannelKey, Effect, Hall, Newcomer, SessionId, TableKey, World},
     handle::House,
-    ledger::{Counts, Ledger, Person, SavedSeat, Savegame, Sitting},
+    ledger::{Ledger, Person, SavedSeat, Savegame, Sitting},
     outbox::{Message, Outbox},
-    rights::{rights, verdict},
+    ranks::{counts, rankings},
+    rights::verdict,
     view::News,
     wire::{
-        push::{Push, Ranking},
-        terms::{Action, Code, Permission, RoomId, Seat, TableId},
+        push::Push,
+        terms::{Action, Code, RoomId, Seat, TableId},
     },
 };
 use crate::{
@@ -485,36 +486,4 @@ impl Service {
 /// Answers, if whoever asked still waits.
 fn say<T>(reply: oneshot::Sender<T>, answer: T) {
     reply.send(answer).ok();
-}
-
-/// What a game counts.
-pub(super) fn counts(game: &TableGame) -> Counts {
-    Counts {
-        records: game.records,
-        ratings: game.ratings,
-        highscores: game.highscores,
-    }
-}
-
-/// Who leads in a game, of those who let it be shown.
-pub(super) fn rankings(
-    accounts: &Accounts,
-    ledger: &Ledger,
-    game: &TableGame,
-    most: usize,
-) -> Vec<Ranking> {
-    let shown = |person: &Person| match person {
-        Person::Account(id) => {
-            let rights = rights(accounts, ledger, *id);
-            rights.is_none_or(|rights| !rights.has(Permission::NoStats))
-        }
-        Person::Bot(_) => true,
-    };
-    let ranked = ledger.rankings(&game.name, counts(game), most, shown);
-    let ranking = |(position, ranked): (u32, super::ledger::Ranked)| Ranking {
-        position,
-        player: ranked.name,
-        score: ranked.score,
-    };
-    (1..).zip(ranked).map(ranking).collect()
 }
