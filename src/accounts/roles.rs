@@ -100,6 +100,15 @@ pub enum Verb {
     /// The lobby's rooms, games and permissions.
     #[serde(rename = "lobby.manage")]
     LobbyManage,
+    /// List and read a server's files.
+    #[serde(rename = "files.read")]
+    FilesRead,
+    /// Write, move and delete a server's files.
+    #[serde(rename = "files.write")]
+    FilesWrite,
+    /// Take a server's snapshots, restore and delete them.
+    #[serde(rename = "server.snapshot")]
+    ServerSnapshot,
 }
 
 /// A server's id; never reused. Here, because grants name servers and hosting builds upon accounts.
@@ -148,6 +157,9 @@ impl Verb {
             Self::LobbyJoin => "lobby.join",
             Self::LobbyModerate => "lobby.moderate",
             Self::LobbyManage => "lobby.manage",
+            Self::FilesRead => "files.read",
+            Self::FilesWrite => "files.write",
+            Self::ServerSnapshot => "server.snapshot",
         }
     }
 
@@ -159,7 +171,10 @@ impl Verb {
             | Self::ServerConfigure
             | Self::ServerDelete
             | Self::ConsoleRead
-            | Self::ConsoleWrite => true,
+            | Self::ConsoleWrite
+            | Self::FilesRead
+            | Self::FilesWrite
+            | Self::ServerSnapshot => true,
             Self::ServerCreate
             | Self::AccountsManage
             | Self::AuditRead
@@ -177,7 +192,13 @@ impl Verb {
     pub(super) fn is_owners_to_give(self) -> bool {
         matches!(
             self,
-            Self::ServerView | Self::ServerPower | Self::ConsoleRead | Self::ConsoleWrite
+            Self::ServerView
+                | Self::ServerPower
+                | Self::ConsoleRead
+                | Self::ConsoleWrite
+                | Self::FilesRead
+                | Self::FilesWrite
+                | Self::ServerSnapshot
         )
     }
 }

@@ -138,7 +138,7 @@ impl Turns {
         let lines = &self.0;
         let line = match door {
             Door::Lobby => &lines.lobby,
-            Door::Control | Door::Web | Door::Box | Door::Voice => &lines.others,
+            Door::Control | Door::Web | Door::Box | Door::Voice | Door::Rpc => &lines.others,
         };
         let place = Arc::clone(&line.places).try_acquire_owned();
         let place = place.map_err(|_| AccountsError::Busy)?;

@@ -57,6 +57,8 @@ pub enum Door {
     Voice,
     /// The GGZ lobby.
     Lobby,
+    /// MyOTTD's XML-RPC.
+    Rpc,
 }
 
 /// Who acts, from where, through which door.

@@ -16,7 +16,7 @@ use super::records::Server;
 use super::scribe;
 use super::service::{Command, Service};
 use super::state::BOX;
-use super::{Create, Event, Fault, Game, HostingError, News, Patch, View};
+use super::{Create, Event, Fault, Game, Home, HostingError, News, Patch, View};
 use crate::accounts::{AccountId, Accounts, Principal, ServerId, Subject, Verb};
 use crate::audit::Audit;
 use crate::console;
@@ -385,6 +385,17 @@ impl Hosting {
         let detail = serde_json::json!({ "command": word });
         self.act(by, "server.command", subject(id), detail, work)
             .await
+    }
+
+    /// Where its files are and whose, for who may do `verb` with it.
+    pub(crate) async fn home(
+        &self,
+        by: &Principal,
+        verb: Verb,
+        id: ServerId,
+    ) -> Result<Home, HostingError> {
+        self.allow(by, verb, id)?;
+        self.ask(|reply| Command::Home(id, reply)).await?
     }
 
     /// Its console to read, and a watch of the newest sequence number.

@@ -39,6 +39,7 @@ use std::time::Duration;
 pub use definition::Fault;
 pub use error::HostingError;
 pub use handle::{Hosting, Settings, catalog, check, open};
+pub(crate) use view::Home;
 pub use view::{
     Create, Desired, Event, Exit, Game, Limits, News, Patch, Port, Restart, State, View,
 };

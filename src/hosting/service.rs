@@ -14,7 +14,7 @@ use super::lifecycle::{Effect, End, Event as Happened, Life, Want};
 use super::records::{SERVERS, Server};
 use super::scribe::{Change, Job, Reply, Then};
 use super::state::{BOX, Entry};
-use super::{Create, Event, Exit, HostingError, News, Patch, State, View};
+use super::{Create, Event, Exit, Home, HostingError, News, Patch, State, View};
 use crate::accounts::{AccountId, Accounts, ServerId};
 use crate::clock::UnixMillis;
 use crate::console::Reader;
@@ -47,6 +47,7 @@ pub(super) enum Command {
         confirm: String,
         reply: oneshot::Sender<Result<(), HostingError>>,
     },
+    Home(ServerId, oneshot::Sender<Result<Home, HostingError>>),
     Client(ServerId, oneshot::Sender<Result<Client, HostingError>>),
     Console(
         ServerId,

@@ -133,6 +133,21 @@ pub struct View {
     pub created: UnixMillis,
 }
 
+/// Where a server's files are, and whose: for the rooms that work on them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Home {
+    /// Its id.
+    pub(crate) id: ServerId,
+    /// `{owner}_{id}`.
+    pub(crate) name: String,
+    /// Who owns it.
+    pub(crate) owner: AccountId,
+    /// The game's own folder, an absolute path; absent until it is first used.
+    pub(crate) folder: PathBuf,
+    /// The user that the files belong to; none when the daemon is not root.
+    pub(crate) user: Option<u32>,
+}
+
 /// What should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]

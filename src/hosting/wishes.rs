@@ -8,7 +8,7 @@ use super::records::Server;
 use super::scribe::{Change, Then};
 use super::service::{Command, Service};
 use super::state::{self, Entry};
-use super::{Create, Desired, HostingError, Patch, State, ports};
+use super::{Create, Desired, Home, HostingError, Patch, State, ports};
 use crate::accounts::{AccountId, ServerId};
 use crate::clock::UnixMillis;
 
@@ -59,6 +59,16 @@ impl Service {
                 Err(error) => drop(reply.send(Err(error))),
                 Ok(server) => self.put(server, Then::Deleted(reply)),
             },
+            Command::Home(id, reply) => {
+                let home = self.lasting(id).map(|entry| Home {
+                    id,
+                    name: entry.server.name.clone(),
+                    owner: entry.server.owner,
+                    folder: self.worker.files(id),
+                    user: self.worker.user(&entry.server),
+                });
+                reply.send(home).ok();
+            }
             Command::Client(id, reply) => {
                 let client = self.entry(id).and_then(|entry| {
                     let running = entry.course.life == Life::Kept

@@ -370,7 +370,8 @@ impl Worker {
         Ok(())
     }
 
-    fn user(&self, server: &Server) -> Option<u32> {
+    /// The user that a server's files and processes belong to; none when we are not root.
+    pub(crate) fn user(&self, server: &Server) -> Option<u32> {
         self.0.root.then_some(server.uid)
     }
 

@@ -30,6 +30,9 @@ pub(super) const VERBS: [&str; 16] = [
     "lobby.join",
     "lobby.moderate",
     "lobby.manage",
+    "files.read",
+    "files.write",
+    "server.snapshot",
 ];
 
 pub(super) fn verbs() -> impl TypedValueParser<Value = Verb> {
