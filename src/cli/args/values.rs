@@ -13,7 +13,7 @@ use crate::accounts::Verb;
 pub(crate) struct Bound<T>(pub(crate) Option<T>);
 
 /// Every verb that grants and scopes know, as the API writes it.
-pub(super) const VERBS: [&str; 16] = [
+pub(super) const VERBS: [&str; 19] = [
     "server.view",
     "server.create",
     "server.power",
