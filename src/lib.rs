@@ -25,6 +25,7 @@
 //! | [`audit`] | the write-ahead, hash-chained record of who did what |
 //! | [`hosting`] | servers as they should be: definitions, ports, lifecycle |
 //! | [`worker`] | carries hosting's wishes out on this box: folders, files, launch, observe |
+//! | [`files`] | a server's files: paths that cannot leave, whole writes, the bin, uploads |
 //! | [`keeper`] | the small process beside each game server (one thread) |
 //! | [`sandbox`] | users, rlimits, cgroups, pidfds, process trees. The only unsafe, but for the relay's socket calls |
 //! | [`voice`] | the KV relay: users, channels, seats, the control port, the hot path |
@@ -103,6 +104,7 @@ pub mod config;
 pub mod console;
 pub mod daemon;
 pub mod discovery;
+pub mod files;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod games;
