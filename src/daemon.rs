@@ -376,6 +376,11 @@ impl House {
             accounts: self.accounts.clone(),
             audit: self.audit.clone(),
             hosting: self.hosting.clone(),
+            streams: rpc::Streams::new(
+                self.config.rpc.stream_targets.clone(),
+                self.endpoints.values().filter_map(|door| door.parse().ok()),
+                self.stop.clone(),
+            ),
             metrics: self.metrics.clone(),
         })
     }
