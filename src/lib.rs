@@ -30,6 +30,7 @@
 //! | [`sandbox`] | users, rlimits, cgroups, pidfds, process trees. The only unsafe, but for the relay's socket calls |
 //! | [`voice`] | the KV relay: users, channels, seats, the control port, the hot path |
 //! | [`discovery`] | what the box announces in the local network |
+//! | [`mail`] | letters that wait for an SMTP server, and the task that takes them there |
 //! | [`lobby`] | GGZ: rooms, tables, seats, chat, ratings, and the sessions and games that meet there |
 //! | [`games`] | table games that ship with the box, each a program that speaks ggzdmod |
 //! | [`discovery`] | being found in the local network |
@@ -112,6 +113,7 @@ pub mod hosting;
 pub mod http;
 pub mod keeper;
 pub mod lobby;
+pub mod mail;
 mod net;
 pub mod panel;
 pub mod rpc;
