@@ -37,6 +37,7 @@ use crate::{
     net,
     panel::{self, Doors, Finding},
     sandbox,
+    schedules::{self, Schedules},
     store::{Catalog, LockError, StateLock, Store},
     telemetry::{self, Metrics, http::Readiness},
     tls,
@@ -52,7 +53,8 @@ const BLOCKING: usize = 64;
 /// Every table of the box, for backup, restore and check.
 pub fn catalog() -> Catalog {
     let people = accounts::tables(audit::tables(Catalog::new()));
-    tls::tables(voice::tables(hosting::catalog(people)))
+    let servers = schedules::tables(hosting::catalog(people));
+    tls::tables(voice::tables(servers))
 }
 
 /// What is wrong with the game definitions, shipped and in `data`: a sentence each.
@@ -126,6 +128,7 @@ struct House {
     accounts: Accounts,
     audit: Audit,
     hosting: Hosting,
+    schedules: Schedules,
     voice: Voice,
     lobby: Lobby,
     metrics: Metrics,
@@ -188,6 +191,21 @@ impl House {
         parts.spawn(async move {
             stopped.run_until_cancelled(run).await;
             "hosting"
+        });
+        let (schedules, run) = schedules::open(
+            &schedules::Settings {
+                zone: config.schedules_zone.clone(),
+            },
+            store.clone(),
+            hosting.clone(),
+            accounts.clone(),
+            audit.clone(),
+            None,
+        )?;
+        let stopped = stop.clone();
+        parts.spawn(async move {
+            stopped.run_until_cancelled(run).await;
+            "schedules"
         });
         let (voice, run) = voice::open(
             voice::Settings {
@@ -253,6 +271,7 @@ impl House {
             accounts,
             audit,
             hosting,
+            schedules,
             voice,
             lobby,
             metrics: Metrics::default(),
@@ -334,6 +353,7 @@ impl House {
             accounts: self.accounts.clone(),
             audit: self.audit.clone(),
             hosting: self.hosting.clone(),
+            schedules: self.schedules.clone(),
             voice: self.voice.clone(),
             lobby: self.lobby.clone(),
             store: self.store.clone(),

@@ -24,6 +24,7 @@
 //! | [`accounts`] | people: credentials, registration, roles, grants, tokens, sessions, throttling |
 //! | [`audit`] | the write-ahead, hash-chained record of who did what |
 //! | [`hosting`] | servers as they should be: definitions, ports, lifecycle |
+//! | [`schedules`] | what servers do by the clock |
 //! | [`worker`] | carries hosting's wishes out on this box: folders, files, launch, observe |
 //! | [`keeper`] | the small process beside each game server (one thread) |
 //! | [`sandbox`] | users, rlimits, cgroups, pidfds, process trees. The only unsafe, but for the relay's socket calls |
@@ -112,6 +113,7 @@ pub mod lobby;
 mod net;
 pub mod panel;
 pub mod sandbox;
+pub mod schedules;
 pub mod store;
 pub mod telemetry;
 pub mod tls;

@@ -36,6 +36,7 @@ pub(super) const PUBLISH_PASSWORD: &str = "lobby.publish_password";
 pub(super) const LAG: &str = "lobby.lag";
 pub(super) const PING: &str = "lobby.ping";
 pub(super) const ROOM_UPDATE: &str = "lobby.room_update";
+pub(super) const SCHEDULES_ZONE: &str = "schedules.zone";
 
 #[rustfmt::skip]
 pub(super) const KEYS: &[Key] = &[
@@ -68,6 +69,7 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: LAG, default: "500,1000,2000,5000", meaning: "Answer times in milliseconds from which a session counts as lagging by one degree more" },
     Key { name: PING, default: "10s", meaning: "How often a session is asked for an answer" },
     Key { name: ROOM_UPDATE, default: "60s", meaning: "How often rooms are told how many people the other rooms have" },
+    Key { name: SCHEDULES_ZONE, default: "", meaning: "The time zone of schedules that name none, like Europe/Berlin. Empty: the machine's" },
 ];
 
 /// The key of that name.

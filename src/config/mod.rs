@@ -19,10 +19,10 @@ use std::{
 use self::{
     keys::{
         ADMIN_LISTEN, CONSOLE, DATA, HTTP_LISTEN, KEYS, LEGACY_ADMIN, PORTS, RECYCLE, REGISTRATION,
-        STATE, UIDS, VOICE_LISTEN, VOICE_PORTS, VOICE_RATE, VOICE_SHARDS,
+        SCHEDULES_ZONE, STATE, UIDS, VOICE_LISTEN, VOICE_PORTS, VOICE_RATE, VOICE_SHARDS,
     },
     values::Values,
-    words::{address, bytes, duration, legacy, rate, shards},
+    words::{address, bytes, duration, legacy, rate, shards, zone},
 };
 use crate::{accounts::Policy, voice::Legacy};
 
@@ -49,6 +49,8 @@ pub struct Config {
     pub voice: Voice,
     /// Where and how people meet and play.
     pub lobby: Lobby,
+    /// The time zone of schedules that name none; empty: the machine's.
+    pub schedules_zone: String,
     /// What is odd but no fault, to be logged at start.
     pub notes: Vec<String>,
 }
@@ -158,6 +160,7 @@ impl Config {
                 shards: values.parse(VOICE_SHARDS, shards),
             },
             lobby: Lobby::read(&mut values, uids),
+            schedules_zone: values.parse(SCHEDULES_ZONE, zone),
             notes: Vec::new(),
         };
         if let Some(data) = &config.data
