@@ -31,6 +31,7 @@ use crate::{
     accounts::{self, Accounts},
     audit::{self, Audit},
     config::Config,
+    files::{self, Files},
     hosting::{self, Hosting},
     http::{self, Limits},
     lobby::{self, Lobby},
@@ -52,7 +53,7 @@ const BLOCKING: usize = 64;
 /// Every table of the box, for backup, restore and check.
 pub fn catalog() -> Catalog {
     let people = accounts::tables(audit::tables(Catalog::new()));
-    tls::tables(voice::tables(hosting::catalog(people)))
+    files::tables(tls::tables(voice::tables(hosting::catalog(people))))
 }
 
 /// What is wrong with the game definitions, shipped and in `data`: a sentence each.
@@ -126,6 +127,7 @@ struct House {
     accounts: Accounts,
     audit: Audit,
     hosting: Hosting,
+    files: Files,
     voice: Voice,
     lobby: Lobby,
     metrics: Metrics,
@@ -188,6 +190,20 @@ impl House {
         parts.spawn(async move {
             stopped.run_until_cancelled(run).await;
             "hosting"
+        });
+        let (files, run) = files::open(
+            files::Settings {
+                state: config.state.clone(),
+                bin: config.files.bin,
+            },
+            hosting.clone(),
+            store.clone(),
+            audit.clone(),
+        );
+        let stopped = stop.clone();
+        parts.spawn(async move {
+            stopped.run_until_cancelled(run).await;
+            "files"
         });
         let (voice, run) = voice::open(
             voice::Settings {
@@ -253,6 +269,7 @@ impl House {
             accounts,
             audit,
             hosting,
+            files,
             voice,
             lobby,
             metrics: Metrics::default(),
@@ -334,6 +351,7 @@ impl House {
             accounts: self.accounts.clone(),
             audit: self.audit.clone(),
             hosting: self.hosting.clone(),
+            files: self.files.clone(),
             voice: self.voice.clone(),
             lobby: self.lobby.clone(),
             store: self.store.clone(),

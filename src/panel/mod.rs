@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `people.rs` | set-up, login, accounts, tokens, grants |
 //! | `servers.rs` | games, servers, their power and consoles |
+//! | `files.rs`, `uploads.rs` | a server's files, its bin, and uploads in pieces |
 //! | `voice.rs` | voice channels, who is in them, and the right to a seat |
 //! | `lobby.rs`, `order.rs` | the lobby: rooms, tables, chat, standings; keeping order, definitions, permissions |
 //! | `live.rs` | WebSockets: a console as it grows, events of servers, voice and lobby as they happen |
@@ -26,6 +27,7 @@ use warp::{filters::BoxedFilter, http::StatusCode, reply::Response};
 use crate::{
     accounts::{Accounts, AccountsError, Principal, Subject, Verb},
     audit::Audit,
+    files::Files,
     hosting::Hosting,
     http::{
         problem::{Code, Fault},
@@ -37,6 +39,7 @@ use crate::{
     voice::Voice,
 };
 
+mod files;
 mod house;
 mod live;
 mod lobby;
@@ -46,6 +49,7 @@ mod pages;
 mod people;
 mod servers;
 mod session;
+mod uploads;
 mod voice;
 
 pub use pages::pages;
@@ -58,6 +62,8 @@ pub struct Doors {
     pub audit: Audit,
     /// Servers.
     pub hosting: Hosting,
+    /// Their files.
+    pub files: Files,
     /// Voice channels.
     pub voice: Voice,
     /// Rooms, tables and who is at them.
@@ -110,6 +116,8 @@ fn table() -> Table<State> {
     let all = [
         people::routes(),
         servers::routes(),
+        files::routes(),
+        uploads::routes(),
         voice::routes(),
         lobby::routes(),
         order::routes(),
