@@ -25,10 +25,12 @@
 //! | [`audit`] | the write-ahead, hash-chained record of who did what |
 //! | [`hosting`] | servers as they should be: definitions, ports, lifecycle |
 //! | [`worker`] | carries hosting's wishes out on this box: folders, files, launch, observe |
+//! | [`files`] | a server's files: paths that cannot leave, whole writes, the bin, uploads |
 //! | [`keeper`] | the small process beside each game server (one thread) |
 //! | [`sandbox`] | users, rlimits, cgroups, pidfds, process trees. The only unsafe, but for the relay's socket calls |
 //! | [`voice`] | the KV relay: users, channels, seats, the control port, the hot path |
 //! | [`discovery`] | what the box announces in the local network |
+//! | [`mail`] | letters that wait for an SMTP server, and the task that takes them there |
 //! | [`lobby`] | GGZ: rooms, tables, seats, chat, ratings, and the sessions and games that meet there |
 //! | [`games`] | table games that ship with the box, each a program that speaks ggzdmod |
 //! | [`discovery`] | being found in the local network |
@@ -103,6 +105,7 @@ pub mod config;
 pub mod console;
 pub mod daemon;
 pub mod discovery;
+pub mod files;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod games;
@@ -110,6 +113,7 @@ pub mod hosting;
 pub mod http;
 pub mod keeper;
 pub mod lobby;
+pub mod mail;
 mod net;
 pub mod panel;
 pub mod rpc;

@@ -5,8 +5,10 @@
 
 mod keys;
 mod lobby;
+mod mail;
 mod rpc;
 mod values;
+mod web;
 mod words;
 
 use std::{
@@ -29,7 +31,9 @@ use crate::{accounts::Policy, voice::Legacy};
 
 pub use keys::commented_default;
 pub use lobby::{Lobby, Password};
+pub use mail::Mail;
 pub use rpc::Rpc;
+pub use web::Web;
 pub use words::{Span, Uid};
 
 /// All that can be configured.
@@ -41,10 +45,14 @@ pub struct Config {
     pub data: Option<PathBuf>,
     /// Where players and administrators reach the HTTP API.
     pub http_listen: SocketAddr,
+    /// How people know the box, and where it may send them.
+    pub web: Web,
     /// Where `/live`, `/ready` and `/metrics` are.
     pub admin_listen: SocketAddr,
     /// Who may make an account for themselves.
     pub registration: Policy,
+    /// How mail leaves the box.
+    pub mail: Mail,
     /// What hosted servers may have.
     pub hosting: Hosting,
     /// Where and how people talk.
@@ -146,8 +154,10 @@ impl Config {
             data: Some(PathBuf::from(values.text(DATA)))
                 .filter(|path| !path.as_os_str().is_empty()),
             http_listen: values.parse(HTTP_LISTEN, address),
+            web: Web::read(&mut values),
             admin_listen: values.parse(ADMIN_LISTEN, address),
             registration: values.parse(REGISTRATION, str::parse),
+            mail: Mail::read(&mut values),
             hosting: Hosting {
                 ports: values.parse(PORTS, str::parse),
                 uids,
