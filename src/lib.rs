@@ -24,6 +24,7 @@
 //! | [`accounts`] | people: credentials, registration, roles, grants, tokens, sessions, throttling |
 //! | [`audit`] | the write-ahead, hash-chained record of who did what |
 //! | [`hosting`] | servers as they should be: definitions, ports, lifecycle |
+//! | [`schedules`] | what servers do by the clock |
 //! | [`worker`] | carries hosting's wishes out on this box: folders, files, launch, observe |
 //! | [`files`] | a server's files: paths that cannot leave, whole writes, the bin, uploads |
 //! | [`keeper`] | the small process beside each game server (one thread) |
@@ -118,6 +119,7 @@ mod net;
 pub mod panel;
 pub mod rpc;
 pub mod sandbox;
+pub mod schedules;
 pub mod store;
 pub mod telemetry;
 pub mod tls;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `people.rs` | set-up, login, accounts, tokens, grants |
 //! | `servers.rs` | games, servers, their power and consoles |
+//! | `schedules.rs` | what servers do by the clock |
 //! | `voice.rs` | voice channels, who is in them, and the right to a seat |
 //! | `lobby.rs`, `order.rs` | the lobby: rooms, tables, chat, standings; keeping order, definitions, permissions |
 //! | `live.rs` | WebSockets: a console as it grows, events of servers, voice and lobby as they happen |
@@ -32,6 +33,7 @@ use crate::{
         routes::{Call, Route, Table},
     },
     lobby::Lobby,
+    schedules::Schedules,
     store::{Catalog, Store},
     telemetry::Metrics,
     voice::Voice,
@@ -44,6 +46,7 @@ mod manman;
 mod order;
 mod pages;
 mod people;
+mod schedules;
 mod servers;
 mod session;
 mod voice;
@@ -58,6 +61,8 @@ pub struct Doors {
     pub audit: Audit,
     /// Servers.
     pub hosting: Hosting,
+    /// What servers do by the clock.
+    pub schedules: Schedules,
     /// Voice channels.
     pub voice: Voice,
     /// Rooms, tables and who is at them.
@@ -110,6 +115,7 @@ fn table() -> Table<State> {
     let all = [
         people::routes(),
         servers::routes(),
+        schedules::routes(),
         voice::routes(),
         lobby::routes(),
         order::routes(),

@@ -141,5 +141,6 @@ fn methods() -> Vec<Method> {
     let mut methods = Vec::new();
     methods.extend(mottdd::methods());
     methods.extend(mlogd::methods());
+    methods.sort_by_key(|method| method.daemon);
     methods
 }

@@ -2,6 +2,7 @@
 
 mod lobby;
 mod people;
+mod schedules;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -17,6 +18,7 @@ use crate::hosting::{Limits, Restart};
 pub(crate) use self::{
     lobby::{Lobby, Offender, What},
     people::{Audit, Grant, Token, User},
+    schedules::{Planned, Schedule},
     values::Bound,
     voice::Voice,
 };
@@ -56,6 +58,9 @@ pub(crate) enum Command {
     /// Create, run and watch game servers.
     #[command(subcommand)]
     Server(Server),
+    /// What servers do by the clock.
+    #[command(subcommand)]
+    Schedule(Schedule),
     /// Say which games can be hosted.
     ///
     /// `longhouse game NAME`, with tictactoe, connectfour, reversi, dots or chess, is the program of that table game. The
