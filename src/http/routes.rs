@@ -170,7 +170,15 @@ impl<S: Clone + Send + Sync + 'static> Table<S> {
         let query = warp::query::<Vec<(String, String)>>().map(Some);
         let query = query.or(warp::any().map(|| None)).unify();
         let raw = warp::query::raw().or(warp::any().map(String::new)).unify();
-        warp::method()
+        // Before anything is taken: the next tree wants the body, too.
+        let ours = self.clone();
+        let ours = warp::path::full().and_then(move |path: warp::path::FullPath| {
+            let fits = |route: &Route<S>| fit(route.path, path.as_str()).is_some();
+            let fits = ours.0.iter().any(fits);
+            async move { fits.then_some(()).ok_or_else(warp::reject::not_found) }
+        });
+        ours.untuple_one()
+            .and(warp::method())
             .and(warp::path::full())
             .and(query)
             .and(raw)

@@ -43,7 +43,7 @@ pub(crate) use stream::Streams;
 pub use target::Block;
 
 use self::method::Method;
-use crate::{accounts::Accounts, audit::Audit, hosting::Hosting, telemetry::Metrics};
+use crate::{accounts::Accounts, audit::Audit, hosting::Hosting, http::Bulk, telemetry::Metrics};
 
 /// One of MyOTTD's daemons. Where two have a method of one name, the first here has it when nobody says which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -122,13 +122,17 @@ pub(crate) struct Rpc(Arc<Desk>);
 struct Desk {
     services: Services,
     methods: Vec<Method>,
+    bulk: Bulk,
 }
 
 impl Rpc {
     /// Every daemon's methods over `services`.
     pub(crate) fn new(services: Services) -> Self {
-        let methods = methods();
-        Self(Arc::new(Desk { services, methods }))
+        Self(Arc::new(Desk {
+            services,
+            methods: methods(),
+            bulk: http::bulk(),
+        }))
     }
 }
 
@@ -137,5 +141,6 @@ fn methods() -> Vec<Method> {
     let mut methods = Vec::new();
     methods.extend(mottdd::methods());
     methods.extend(mlogd::methods());
+    methods.sort_by_key(|method| method.daemon);
     methods
 }
