@@ -3,6 +3,7 @@
 //! | file | routes |
 //! |---|---|
 //! | `people.rs` | set-up, login, accounts, tokens, grants |
+//! | `mail.rs`, `links.rs` | letters, what people ask for by letter, and the pages that mailed links open |
 //! | `servers.rs` | games, servers, their power and consoles |
 //! | `voice.rs` | voice channels, who is in them, and the right to a seat |
 //! | `lobby.rs`, `order.rs` | the lobby: rooms, tables, chat, standings; keeping order, definitions, permissions |
@@ -29,17 +30,21 @@ use crate::{
     hosting::Hosting,
     http::{
         problem::{Code, Fault},
+        redirect::Redirects,
         routes::{Call, Route, Table},
     },
     lobby::Lobby,
+    mail::Post,
     store::{Catalog, Store},
     telemetry::Metrics,
     voice::Voice,
 };
 
 mod house;
+mod links;
 mod live;
 mod lobby;
+mod mail;
 mod manman;
 mod order;
 mod pages;
@@ -56,6 +61,10 @@ pub struct Doors {
     pub accounts: Accounts,
     /// The log of who did what.
     pub audit: Audit,
+    /// Letters.
+    pub post: Post,
+    /// Where browsers may be sent.
+    pub redirects: Redirects,
     /// Servers.
     pub hosting: Hosting,
     /// Voice channels.
@@ -109,6 +118,8 @@ pub fn routes(doors: Doors) -> BoxedFilter<(Response,)> {
 fn table() -> Table<State> {
     let all = [
         people::routes(),
+        mail::routes(),
+        links::routes(),
         servers::routes(),
         voice::routes(),
         lobby::routes(),

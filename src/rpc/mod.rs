@@ -21,11 +21,12 @@
 //! | `desk.rs` | from a document to a method and back |
 //! | `system.rs` | introspection |
 //! | `http.rs` | the routes |
-//! | `mottdd.rs`, `mlogd.rs` | the daemons' methods |
+//! | `mauthd.rs`, `mottdd.rs`, `mlogd.rs` | the daemons' methods |
 
 mod desk;
 mod fault;
 mod http;
+mod mauthd;
 mod method;
 mod mlogd;
 mod mottdd;
@@ -38,7 +39,10 @@ pub use fault::Code;
 pub(crate) use http::routes;
 
 use self::method::Method;
-use crate::{accounts::Accounts, audit::Audit, hosting::Hosting, telemetry::Metrics};
+use crate::{
+    accounts::Accounts, audit::Audit, hosting::Hosting, http::redirect::Redirects,
+    telemetry::Metrics,
+};
 
 /// One of MyOTTD's daemons. Where two have a method of one name, the first here has it when nobody says which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,6 +108,8 @@ pub(crate) struct Services {
     pub(crate) audit: Audit,
     /// Servers.
     pub(crate) hosting: Hosting,
+    /// Where browsers may be sent.
+    pub(crate) redirects: Redirects,
     /// What is counted.
     pub(crate) metrics: Metrics,
 }
@@ -128,6 +134,7 @@ impl Rpc {
 /// In the order of [`Daemon`], which decides between equal names.
 fn methods() -> Vec<Method> {
     let mut methods = Vec::new();
+    methods.extend(mauthd::methods());
     methods.extend(mottdd::methods());
     methods.extend(mlogd::methods());
     methods
