@@ -41,6 +41,7 @@ use crate::{
     panel::{self, Doors, Finding},
     rpc::{self, Rpc},
     sandbox,
+    schedules::{self, Schedules},
     store::{Catalog, LockError, StateLock, Store},
     telemetry::{self, Metrics, http::Readiness},
     tls,
@@ -60,7 +61,8 @@ const BLOCKING: usize = 64;
 pub fn catalog() -> Catalog {
     let people = accounts::tables(audit::tables(Catalog::new()));
     let people = mail::tables(people);
-    tls::tables(voice::tables(hosting::catalog(people)))
+    let servers = schedules::tables(hosting::catalog(people));
+    tls::tables(voice::tables(servers))
 }
 
 /// What is wrong with the game definitions and the texts of letters, shipped and in `data`: a sentence each.
@@ -137,6 +139,7 @@ struct House {
     post: Post,
     redirects: Redirects,
     hosting: Hosting,
+    schedules: Schedules,
     voice: Voice,
     lobby: Lobby,
     metrics: Metrics,
@@ -234,6 +237,21 @@ impl House {
             stopped.run_until_cancelled(sweep(people, owners)).await;
             "accounts"
         });
+        let (schedules, run) = schedules::open(
+            &schedules::Settings {
+                zone: config.schedules_zone.clone(),
+            },
+            store.clone(),
+            hosting.clone(),
+            accounts.clone(),
+            audit.clone(),
+            None,
+        )?;
+        let stopped = stop.clone();
+        parts.spawn(async move {
+            stopped.run_until_cancelled(run).await;
+            "schedules"
+        });
         let (voice, run) = voice::open(
             voice::Settings {
                 address: config.voice.listen.ip(),
@@ -300,6 +318,7 @@ impl House {
             post,
             redirects,
             hosting,
+            schedules,
             voice,
             lobby,
             metrics: Metrics::default(),
@@ -392,6 +411,7 @@ impl House {
             post: self.post.clone(),
             redirects: self.redirects.clone(),
             hosting: self.hosting.clone(),
+            schedules: self.schedules.clone(),
             voice: self.voice.clone(),
             lobby: self.lobby.clone(),
             store: self.store.clone(),
@@ -416,6 +436,11 @@ impl House {
             audit: self.audit.clone(),
             hosting: self.hosting.clone(),
             redirects: self.redirects.clone(),
+            streams: rpc::Streams::new(
+                self.config.rpc.stream_targets.clone(),
+                self.endpoints.values().filter_map(|door| door.parse().ok()),
+                self.stop.clone(),
+            ),
             metrics: self.metrics.clone(),
         })
     }

@@ -24,7 +24,9 @@
 //! | [`accounts`] | people: credentials, registration, roles, grants, tokens, sessions, throttling |
 //! | [`audit`] | the write-ahead, hash-chained record of who did what |
 //! | [`hosting`] | servers as they should be: definitions, ports, lifecycle |
+//! | [`schedules`] | what servers do by the clock |
 //! | [`worker`] | carries hosting's wishes out on this box: folders, files, launch, observe |
+//! | [`files`] | a server's files: paths that cannot leave, whole writes, the bin, uploads |
 //! | [`keeper`] | the small process beside each game server (one thread) |
 //! | [`sandbox`] | users, rlimits, cgroups, pidfds, process trees. The only unsafe, but for the relay's socket calls |
 //! | [`voice`] | the KV relay: users, channels, seats, the control port, the hot path |
@@ -104,6 +106,7 @@ pub mod config;
 pub mod console;
 pub mod daemon;
 pub mod discovery;
+pub mod files;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod games;
@@ -116,6 +119,7 @@ mod net;
 pub mod panel;
 pub mod rpc;
 pub mod sandbox;
+pub mod schedules;
 pub mod store;
 pub mod telemetry;
 pub mod tls;

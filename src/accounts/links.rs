@@ -355,10 +355,7 @@ mod tests {
             .accounts
             .register(&web(1), "eve", &right(), Some("eve@example.org"))
             .await;
-        assert_eq!(
-            made.unwrap().account.mail_state,
-            MailState::Unverified
-        );
+        assert_eq!(made.unwrap().account.mail_state, MailState::Unverified);
         f.accounts.login(&web(1), "eve", &right()).await.unwrap();
         for to in ["bob@example.org", "eve@example.org", "nobody@example.org"] {
             f.accounts.forgot_password(&web(2), to).await.unwrap();

@@ -30,6 +30,7 @@ mod play;
 mod power;
 mod print;
 mod prompt;
+mod schedules;
 mod screen;
 mod server;
 mod sheet;
@@ -141,6 +142,7 @@ async fn ask(session: &Session, verb: Command) -> Result<(), Fault> {
     match verb {
         Command::Status => storage::status(session).await,
         Command::Server(verb) => server::run(session, verb).await,
+        Command::Schedule(verb) => schedules::run(session, verb).await,
         Command::Game(Game::List) => server::games(session).await,
         Command::Voice(verb) => voice::run(session, verb).await,
         Command::Lobby(verb) => lobby::run(session, verb).await,

@@ -49,6 +49,8 @@ pub(super) const RPC_MVSRVD: &str = "rpc.mvsrvd";
 pub(super) const RPC_MFILED: &str = "rpc.mfiled";
 pub(super) const RPC_MOTTDD: &str = "rpc.mottdd";
 pub(super) const RPC_MLOGD: &str = "rpc.mlogd";
+pub(super) const STREAM_TARGETS: &str = "rpc.stream_targets";
+pub(super) const SCHEDULES_ZONE: &str = "schedules.zone";
 
 #[rustfmt::skip]
 pub(super) const KEYS: &[Key] = &[
@@ -94,6 +96,8 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: RPC_MFILED, default: "", meaning: "Address and port where MyOTTD's mfiled answers alone. Empty: at http.listen only" },
     Key { name: RPC_MOTTDD, default: "", meaning: "Address and port where MyOTTD's mottdd answers alone. Empty: at http.listen only" },
     Key { name: RPC_MLOGD, default: "", meaning: "Address and port where MyOTTD's mlogd answers alone. Empty: at http.listen only" },
+    Key { name: STREAM_TARGETS, default: "", meaning: "Addresses and blocks (203.0.113.7, 127.0.0.0/8), with commas between, that consoles may be streamed to beside private ones" },
+    Key { name: SCHEDULES_ZONE, default: "", meaning: "The time zone of schedules that name none, like Europe/Berlin. Empty: the machine's" },
 ];
 
 /// The key of that name.

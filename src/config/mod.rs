@@ -22,10 +22,10 @@ use std::{
 use self::{
     keys::{
         ADMIN_LISTEN, CONSOLE, DATA, HTTP_LISTEN, KEYS, LEGACY_ADMIN, PORTS, RECYCLE, REGISTRATION,
-        STATE, UIDS, VOICE_LISTEN, VOICE_PORTS, VOICE_RATE, VOICE_SHARDS,
+        SCHEDULES_ZONE, STATE, UIDS, VOICE_LISTEN, VOICE_PORTS, VOICE_RATE, VOICE_SHARDS,
     },
     values::Values,
-    words::{address, bytes, duration, legacy, rate, shards},
+    words::{address, bytes, duration, legacy, rate, shards, zone},
 };
 use crate::{accounts::Policy, voice::Legacy};
 
@@ -61,6 +61,8 @@ pub struct Config {
     pub lobby: Lobby,
     /// Where MyOTTD's daemons answer.
     pub rpc: Rpc,
+    /// The time zone of schedules that name none; empty: the machine's.
+    pub schedules_zone: String,
     /// What is odd but no fault, to be logged at start.
     pub notes: Vec<String>,
 }
@@ -173,6 +175,7 @@ impl Config {
             },
             lobby: Lobby::read(&mut values, uids),
             rpc: Rpc::read(&mut values),
+            schedules_zone: values.parse(SCHEDULES_ZONE, zone),
             notes: Vec::new(),
         };
         if let Some(data) = &config.data

@@ -11,6 +11,7 @@ use crate::{
     keeper::KeeperError,
     lobby::{LobbyError, ledger::LedgerError, wire::terms},
     mail::MailError,
+    schedules::SchedulesError,
     store::StoreError,
     voice::VoiceError,
 };
@@ -150,6 +151,27 @@ impl From<HostingError> for Fault {
             HostingError::Unconfirmed { .. } => Code::Unconfirmed,
             HostingError::Forbidden { .. } | HostingError::MayNotCreate => Code::Forbidden,
             HostingError::Closed => Code::Closing,
+        };
+        Self::new(code, detail)
+    }
+}
+
+impl From<SchedulesError> for Fault {
+    fn from(error: SchedulesError) -> Self {
+        let detail = error.to_string();
+        let code = match error {
+            SchedulesError::Store(error) => return error.into(),
+            SchedulesError::Audit(error) => return error.into(),
+            SchedulesError::Hosting(error) => return error.into(),
+            SchedulesError::Bad { field, why } => {
+                return Self::new(Code::BadField, detail)
+                    .member("field", field)
+                    .member("why", why);
+            }
+            SchedulesError::NoSuchSchedule { .. } => Code::NoSuchSchedule,
+            SchedulesError::TooMany { .. } => Code::TooManySchedules,
+            SchedulesError::Running(_) => Code::Busy,
+            SchedulesError::Closed => Code::Closing,
         };
         Self::new(code, detail)
     }

@@ -50,6 +50,8 @@ pub enum Code {
     NoSuchGrant,
     /// No such server, or not theirs to see.
     NoSuchServer,
+    /// The server has no such schedule.
+    NoSuchSchedule,
     /// No such voice channel.
     NoSuchChannel,
     /// Nobody of that uid is in the voice channel.
@@ -90,6 +92,8 @@ pub enum Code {
     Busy,
     /// Deleting asks for the name.
     Unconfirmed,
+    /// The server has as many schedules as it may.
+    TooManySchedules,
     /// The lobby's rules are against it just now; `result` is what its protocol calls that.
     LobbyRefused,
     /// The body has too many bytes.
@@ -137,14 +141,14 @@ impl Code {
             Unauthenticated | WrongCredentials | WrongToken => StatusCode::UNAUTHORIZED,
             Forbidden | CrossSite | SetupRefused | AccountNeeded => StatusCode::FORBIDDEN,
             NotFound | NoSuchAccount | NoSuchToken | NoSuchGrant | NoSuchServer | NoSuchChannel
-            | NoSuchMember | NoSuchRoom | NoSuchTable | NoSuchPlayer | NoSuchBan
-            | NoSuchDefinition | NoSuchSavegame => StatusCode::NOT_FOUND,
+            | NoSuchSchedule | NoSuchMember | NoSuchRoom | NoSuchTable | NoSuchPlayer
+            | NoSuchBan | NoSuchDefinition | NoSuchSavegame => StatusCode::NOT_FOUND,
             NoSuchLetter => StatusCode::NOT_FOUND,
             LinkGone => StatusCode::GONE,
             MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             NameTaken | LastAdmin | GameUnavailable | NoFreePort | PortTaken | NotRunning
-            | Busy | Unconfirmed | LobbyRefused => StatusCode::CONFLICT,
+            | Busy | Unconfirmed | LobbyRefused | TooManySchedules => StatusCode::CONFLICT,
             BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             BadName | BadPassword | BadField | NoSuchGame | NoSuchVersion => {

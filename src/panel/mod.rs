@@ -5,6 +5,7 @@
 //! | `people.rs` | set-up, login, accounts, tokens, grants |
 //! | `mail.rs`, `links.rs` | letters, what people ask for by letter, and the pages that mailed links open |
 //! | `servers.rs` | games, servers, their power and consoles |
+//! | `schedules.rs` | what servers do by the clock |
 //! | `voice.rs` | voice channels, who is in them, and the right to a seat |
 //! | `lobby.rs`, `order.rs` | the lobby: rooms, tables, chat, standings; keeping order, definitions, permissions |
 //! | `live.rs` | WebSockets: a console as it grows, events of servers, voice and lobby as they happen |
@@ -35,6 +36,7 @@ use crate::{
     },
     lobby::Lobby,
     mail::Post,
+    schedules::Schedules,
     store::{Catalog, Store},
     telemetry::Metrics,
     voice::Voice,
@@ -49,6 +51,7 @@ mod manman;
 mod order;
 mod pages;
 mod people;
+mod schedules;
 mod servers;
 mod session;
 mod voice;
@@ -67,6 +70,8 @@ pub struct Doors {
     pub redirects: Redirects,
     /// Servers.
     pub hosting: Hosting,
+    /// What servers do by the clock.
+    pub schedules: Schedules,
     /// Voice channels.
     pub voice: Voice,
     /// Rooms, tables and who is at them.
@@ -121,6 +126,7 @@ fn table() -> Table<State> {
         mail::routes(),
         links::routes(),
         servers::routes(),
+        schedules::routes(),
         voice::routes(),
         lobby::routes(),
         order::routes(),

@@ -21,6 +21,7 @@
 //! | `desk.rs` | from a document to a method and back |
 //! | `system.rs` | introspection |
 //! | `http.rs` | the routes |
+//! | `stream.rs`, `target.rs` | consoles streamed elsewhere, and where that may be |
 //! | `mauthd.rs`, `mottdd.rs`, `mlogd.rs` | the daemons' methods |
 
 mod desk;
@@ -30,13 +31,17 @@ mod mauthd;
 mod method;
 mod mlogd;
 mod mottdd;
+mod stream;
 mod system;
+mod target;
 pub mod wire;
 
 use std::{fmt, str::FromStr, sync::Arc};
 
 pub use fault::Code;
 pub(crate) use http::routes;
+pub(crate) use stream::Streams;
+pub use target::Block;
 
 use self::method::Method;
 use crate::{
@@ -110,6 +115,8 @@ pub(crate) struct Services {
     pub(crate) hosting: Hosting,
     /// Where browsers may be sent.
     pub(crate) redirects: Redirects,
+    /// Consoles that are streamed elsewhere.
+    pub(crate) streams: Streams,
     /// What is counted.
     pub(crate) metrics: Metrics,
 }

@@ -3,6 +3,7 @@
 mod lobby;
 mod mail;
 mod people;
+mod schedules;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -19,6 +20,7 @@ pub(crate) use self::{
     lobby::{Lobby, Offender, What},
     mail::Mail,
     people::{Audit, Grant, Token, User},
+    schedules::{Planned, Schedule},
     values::Bound,
     voice::Voice,
 };
@@ -58,6 +60,9 @@ pub(crate) enum Command {
     /// Create, run and watch game servers.
     #[command(subcommand)]
     Server(Server),
+    /// What servers do by the clock.
+    #[command(subcommand)]
+    Schedule(Schedule),
     /// Say which games can be hosted.
     ///
     /// `longhouse game NAME`, with tictactoe, connectfour, reversi, dots or chess, is the program of that table game. The
