@@ -451,6 +451,18 @@ impl Call {
         Ok(bytes)
     }
 
+    /// The body as the fields of a form: what a page without scripts sends.
+    pub(crate) async fn form(&mut self) -> Result<Vec<(String, String)>, Fault> {
+        let body = self.body().await?;
+        let fields = url::form_urlencoded::parse(&body);
+        Ok(fields.into_owned().collect())
+    }
+
+    /// Whether only the head of the answer is wanted.
+    pub(crate) fn is_head(&self) -> bool {
+        self.method == Method::HEAD
+    }
+
     /// The body of a route that takes large ones. Not for what a browser's cookie proves: nothing says here what it is.
     pub(crate) async fn bulk(&mut self, bulk: &Bulk) -> Result<Held, Fault> {
         let chunks = self.chunks.take().expect("a handler reads its body once");

@@ -3,6 +3,7 @@
 //! | file | routes |
 //! |---|---|
 //! | `people.rs` | set-up, login, accounts, tokens, grants |
+//! | `mail.rs`, `links.rs` | letters, what people ask for by letter, and the pages that mailed links open |
 //! | `servers.rs` | games, servers, their power and consoles |
 //! | `schedules.rs` | what servers do by the clock |
 //! | `files.rs`, `uploads.rs` | a server's files, its bin, and uploads in pieces |
@@ -32,9 +33,11 @@ use crate::{
     hosting::Hosting,
     http::{
         problem::{Code, Fault},
+        redirect::Redirects,
         routes::{Call, Route, Table},
     },
     lobby::Lobby,
+    mail::Post,
     schedules::Schedules,
     store::{Catalog, Store},
     telemetry::Metrics,
@@ -43,8 +46,10 @@ use crate::{
 
 mod files;
 mod house;
+mod links;
 mod live;
 mod lobby;
+mod mail;
 mod manman;
 mod order;
 mod pages;
@@ -63,6 +68,10 @@ pub struct Doors {
     pub accounts: Accounts,
     /// The log of who did what.
     pub audit: Audit,
+    /// Letters.
+    pub post: Post,
+    /// Where browsers may be sent.
+    pub redirects: Redirects,
     /// Servers.
     pub hosting: Hosting,
     /// What servers do by the clock.
@@ -120,6 +129,8 @@ pub fn routes(doors: Doors) -> BoxedFilter<(Response,)> {
 fn table() -> Table<State> {
     let all = [
         people::routes(),
+        mail::routes(),
+        links::routes(),
         servers::routes(),
         schedules::routes(),
         files::routes(),

@@ -1,6 +1,7 @@
 //! What can be typed, and nothing of what it does.
 
 mod lobby;
+mod mail;
 mod people;
 mod schedules;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use crate::hosting::{Limits, Restart};
 
 pub(crate) use self::{
     lobby::{Lobby, Offender, What},
+    mail::Mail,
     people::{Audit, Grant, Token, User},
     schedules::{Planned, Schedule},
     values::Bound,
@@ -77,6 +79,9 @@ pub(crate) enum Command {
     /// The lobby: rooms, tables, who plays what, and keeping order.
     #[command(subcommand)]
     Lobby(Lobby),
+    /// Letters that have not left the box.
+    #[command(subcommand)]
+    Mail(Mail),
     /// The people of this box.
     #[command(subcommand)]
     User(User),
