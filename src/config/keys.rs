@@ -14,6 +14,7 @@ pub(super) const ADMIN_LISTEN: &str = "admin.listen";
 pub(super) const REGISTRATION: &str = "accounts.registration";
 pub(super) const PORTS: &str = "hosting.ports";
 pub(super) const UIDS: &str = "hosting.uids";
+pub(super) const MEMORY: &str = "hosting.memory";
 pub(super) const RECYCLE: &str = "hosting.recycle";
 pub(super) const CONSOLE: &str = "hosting.console";
 pub(super) const VOICE_LISTEN: &str = "voice.listen";
@@ -46,6 +47,7 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: REGISTRATION, default: "open", meaning: "Who may make an account for themselves: open (everybody), confirm (an administrator lets them in), or closed" },
     Key { name: PORTS, default: "7000-7999", meaning: "Ports for game servers; in a pool of 1000, class 0 has the first hundred, class 1 the next" },
     Key { name: UIDS, default: "30000-59999", meaning: "User ids for game servers, one each, when the daemon is root; nobody else may use them" },
+    Key { name: MEMORY, default: "", meaning: "Memory that all mounted game servers may have together, like 32G; a server whose limit does not fit any more is not started. Empty: no budget" },
     Key { name: RECYCLE, default: "7d", meaning: "How long a deleted server's folder stays in the recycle bin" },
     Key { name: CONSOLE, default: "16M", meaning: "Console history to keep on disk per server" },
     Key { name: VOICE_LISTEN, default: "0.0.0.0:8085", meaning: "Address and port of the KV voice protocol's control; voice channels use the same address" },

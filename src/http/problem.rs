@@ -86,6 +86,16 @@ pub enum Code {
     Busy,
     /// Deleting asks for the name.
     Unconfirmed,
+    /// That asks for a stopped server.
+    NotStopped,
+    /// The server is not marked to be destroyed.
+    NotMarked,
+    /// The box has not enough left for the server.
+    OverBudget,
+    /// The server could not be prepared.
+    MountFailed,
+    /// A step of creating failed, and all of it was undone.
+    CreationFailed,
     /// The lobby's rules are against it just now; `result` is what its protocol calls that.
     LobbyRefused,
     /// The body has too many bytes.
@@ -138,7 +148,7 @@ impl Code {
             MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             NameTaken | LastAdmin | GameUnavailable | NoFreePort | PortTaken | NotRunning
-            | Busy | Unconfirmed | LobbyRefused => StatusCode::CONFLICT,
+            | Busy | Unconfirmed | NotStopped | NotMarked | OverBudget | LobbyRefused => StatusCode::CONFLICT,
             BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             BadName | BadPassword | BadField | NoSuchGame | NoSuchVersion => {
@@ -146,7 +156,7 @@ impl Code {
             }
             UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             LockedOut | TooManyConnections | TooFast => StatusCode::TOO_MANY_REQUESTS,
-            Internal | CorruptRecord | KeeperFailed => StatusCode::INTERNAL_SERVER_ERROR,
+            Internal | CorruptRecord | KeeperFailed | MountFailed | CreationFailed => StatusCode::INTERNAL_SERVER_ERROR,
             Closing | TooBusy => StatusCode::SERVICE_UNAVAILABLE,
             DiskFull => StatusCode::INSUFFICIENT_STORAGE,
         }

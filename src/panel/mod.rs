@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `people.rs` | set-up, login, accounts, tokens, grants |
 //! | `servers.rs` | games, servers, their power and consoles |
+//! | `classes.rs` | resource classes; mounting, versions and marks of servers |
 //! | `voice.rs` | voice channels, who is in them, and the right to a seat |
 //! | `lobby.rs`, `order.rs` | the lobby: rooms, tables, chat, standings; keeping order, definitions, permissions |
 //! | `live.rs` | WebSockets: a console as it grows, events of servers, voice and lobby as they happen |
@@ -37,6 +38,7 @@ use crate::{
     voice::Voice,
 };
 
+mod classes;
 mod house;
 mod live;
 mod lobby;
@@ -110,6 +112,7 @@ fn table() -> Table<State> {
     let all = [
         people::routes(),
         servers::routes(),
+        classes::routes(),
         voice::routes(),
         lobby::routes(),
         order::routes(),
