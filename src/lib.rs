@@ -36,6 +36,7 @@
 //! | [`console`] | lines with sequence numbers in segment files |
 //! | [`http`] | the one HTTP tree's carrier: accept loop, limits, callers, problems, routes |
 //! | [`panel`] | the web API under `/api/v1`, its OpenAPI document, and manman's routes |
+//! | [`rpc`] | MyOTTD's XML-RPC: its daemons' methods over the same services |
 //! | `net` | what every TCP door knows: who is one address, how many may come in |
 //! | [`tls`] | the box's own authority, and the certificate that its doors show |
 //! | [`telemetry`] | logs, metrics, the admin listener |
@@ -111,6 +112,7 @@ pub mod keeper;
 pub mod lobby;
 mod net;
 pub mod panel;
+pub mod rpc;
 pub mod sandbox;
 pub mod store;
 pub mod telemetry;

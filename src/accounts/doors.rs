@@ -143,6 +143,17 @@ impl Accounts {
         let account = self.prove(caller, name, password).await?;
         Ok(entered(caller, &account))
     }
+
+    /// The same at a door whose clients send the password or its SHA-1 hex, and do not say which.
+    pub async fn by_secret(
+        &self,
+        caller: &Caller,
+        name: &str,
+        secret: &Secret,
+    ) -> Result<Principal, AccountsError> {
+        let account = self.prove_any(caller, name, secret.readings()).await?;
+        Ok(entered(caller, &account))
+    }
 }
 
 /// Somebody who came in without a session or a token.
@@ -250,6 +261,28 @@ mod tests {
         assert_eq!(f.actions(), ["account.create", "login", "login", "logout"]);
         let log = serde_json::to_string(&f.log()).unwrap();
         assert!(!log.contains(&login.token) && !log.contains(PASSWORD) && !log.contains("argon2"));
+    }
+
+    #[tokio::test]
+    async fn a_secret_may_be_the_password_or_its_sha_1() {
+        let f = Fixture::new();
+        f.member("ada", Role::Player).await;
+        let hash = right().hashed().0;
+        for secret in [hash.clone(), hash.to_uppercase(), PASSWORD.into()] {
+            let shown = f.accounts.by_secret(&web(1), "ada", &Secret::new(secret));
+            assert_eq!(shown.await.unwrap().actor.name, "ada");
+        }
+        // What only takes passwords does not take the hash for one.
+        let shown = f.accounts.by_password(&web(1), "ada", &Secret::new(hash));
+        assert!(matches!(shown.await, Err(WrongCredentials)));
+        // A password may look like a hash.
+        let odd = Secret::new("0123456789abcdef0123456789abcdef01234567");
+        let wish = crate::accounts::NewAccount {
+            password: Some(odd.clone()),
+            ..crate::accounts::fixture::wish("bob", Role::Player)
+        };
+        f.accounts.create(&root(), wish).await.unwrap();
+        assert!(f.accounts.by_secret(&web(1), "bob", &odd).await.is_ok());
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use super::{
     Accounts, AccountsError, Caller, Secret, names,
     records::{Account, Credential},
+    secret::Hashed,
     throttle::{Attempt, Key, network},
 };
 use crate::audit::{Actor, AuditError, Door};
@@ -52,7 +53,16 @@ impl Accounts {
         name: &str,
         password: &Secret,
     ) -> Result<Account, AccountsError> {
-        let given = password.hashed();
+        self.prove_any(caller, name, vec![password.hashed()]).await
+    }
+
+    /// The same, by any of these.
+    pub(super) async fn prove_any(
+        &self,
+        caller: &Caller,
+        name: &str,
+        given: Vec<Hashed>,
+    ) -> Result<Account, AccountsError> {
         // What cannot be a name is nobody's: all of it counts as one.
         let name = names::name(name).unwrap_or_default();
         let account = self.people().named(&name).cloned();
@@ -68,8 +78,9 @@ impl Accounts {
             .and_then(|account| account.credential.clone());
         let remembered = || {
             let (account, stored) = (usable.as_ref()?, stored.as_ref()?);
-            vault
-                .remembers(now(), account.id, &given, stored)
+            given
+                .iter()
+                .any(|given| vault.remembers(now(), account.id, given, stored))
                 .then(|| account.clone())
         };
         if let Some(account) = remembered() {
@@ -81,9 +92,19 @@ impl Accounts {
             return Ok(account);
         }
         let trial = self.begin(caller, keys)?;
-        let right = vault.verify(turn, given.clone(), stored.clone()).await;
+        let (mut turn, mut right) = (Some(turn), None);
+        for given in given {
+            let turn = match turn.take() {
+                Some(turn) => turn,
+                None => vault.turn(caller.door).await?,
+            };
+            if vault.verify(turn, given.clone(), stored.clone()).await {
+                right = Some(given);
+                break;
+            }
+        }
         match (right, usable, stored) {
-            (true, Some(account), Some(stored)) => {
+            (Some(given), Some(account), Some(stored)) => {
                 vault.remember(now(), account.id, &given, &stored);
                 trial.end(true);
                 Ok(account)

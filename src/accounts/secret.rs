@@ -43,6 +43,13 @@ impl Secret {
         self.0.len()
     }
 
+    /// What it may be where clients send a password or its SHA-1 hex, and do not say which: most likely first.
+    pub(super) fn readings(&self) -> Vec<Hashed> {
+        let is_hash = self.0.len() == 40 && self.0.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let hash = is_hash.then(|| Hashed(self.0.to_ascii_lowercase()));
+        hash.into_iter().chain([self.hashed()]).collect()
+    }
+
     /// What every door hands on: some clients never send more than this.
     pub(super) fn hashed(&self) -> Hashed {
         Hashed(HEXLOWER.encode(&sha1::Sha1::digest(&self.0)))

@@ -37,6 +37,11 @@ pub(super) const PUBLISH_PASSWORD: &str = "lobby.publish_password";
 pub(super) const LAG: &str = "lobby.lag";
 pub(super) const PING: &str = "lobby.ping";
 pub(super) const ROOM_UPDATE: &str = "lobby.room_update";
+pub(super) const RPC_MAUTHD: &str = "rpc.mauthd";
+pub(super) const RPC_MVSRVD: &str = "rpc.mvsrvd";
+pub(super) const RPC_MFILED: &str = "rpc.mfiled";
+pub(super) const RPC_MOTTDD: &str = "rpc.mottdd";
+pub(super) const RPC_MLOGD: &str = "rpc.mlogd";
 
 #[rustfmt::skip]
 pub(super) const KEYS: &[Key] = &[
@@ -70,6 +75,11 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: LAG, default: "500,1000,2000,5000", meaning: "Answer times in milliseconds from which a session counts as lagging by one degree more" },
     Key { name: PING, default: "10s", meaning: "How often a session is asked for an answer" },
     Key { name: ROOM_UPDATE, default: "60s", meaning: "How often rooms are told how many people the other rooms have" },
+    Key { name: RPC_MAUTHD, default: "", meaning: "Address and port where MyOTTD's mauthd answers alone (the original's is 6915). Empty: at http.listen only" },
+    Key { name: RPC_MVSRVD, default: "", meaning: "Address and port where MyOTTD's mvsrvd answers alone (the original's is 6916). Empty: at http.listen only" },
+    Key { name: RPC_MFILED, default: "", meaning: "Address and port where MyOTTD's mfiled answers alone. Empty: at http.listen only" },
+    Key { name: RPC_MOTTDD, default: "", meaning: "Address and port where MyOTTD's mottdd answers alone. Empty: at http.listen only" },
+    Key { name: RPC_MLOGD, default: "", meaning: "Address and port where MyOTTD's mlogd answers alone. Empty: at http.listen only" },
 ];
 
 /// The key of that name.

@@ -5,6 +5,7 @@
 
 mod keys;
 mod lobby;
+mod rpc;
 mod values;
 mod words;
 
@@ -29,6 +30,7 @@ use crate::{accounts::Policy, voice::Legacy};
 
 pub use keys::commented_default;
 pub use lobby::{Lobby, Password};
+pub use rpc::Rpc;
 pub use words::{Span, Uid};
 
 /// All that can be configured.
@@ -50,6 +52,8 @@ pub struct Config {
     pub voice: Voice,
     /// Where and how people meet and play.
     pub lobby: Lobby,
+    /// Where MyOTTD's daemons answer.
+    pub rpc: Rpc,
     /// What is odd but no fault, to be logged at start.
     pub notes: Vec<String>,
 }
@@ -162,6 +166,7 @@ impl Config {
                 shards: values.parse(VOICE_SHARDS, shards),
             },
             lobby: Lobby::read(&mut values, uids),
+            rpc: Rpc::read(&mut values),
             notes: Vec::new(),
         };
         if let Some(data) = &config.data

@@ -27,6 +27,7 @@ pub mod problem;
 pub mod routes;
 mod serve;
 
+pub(crate) use body::Bulk;
 pub use serve::{Listener, serve};
 
 /// Who is at the other end of a connection; an extension of each request.
