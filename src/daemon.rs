@@ -378,6 +378,7 @@ impl House {
             audit: self.audit.clone(),
             hosting: self.hosting.clone(),
             metrics: self.metrics.clone(),
+            game: self.config.rpc.game.as_str().into(),
         })
     }
 

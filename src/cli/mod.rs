@@ -17,6 +17,7 @@
 
 mod args;
 mod attach;
+mod class;
 mod control;
 mod fault;
 mod home;
@@ -140,6 +141,7 @@ async fn ask(session: &Session, verb: Command) -> Result<(), Fault> {
     match verb {
         Command::Status => storage::status(session).await,
         Command::Server(verb) => server::run(session, verb).await,
+        Command::Class(verb) => class::run(session, verb).await,
         Command::Game(Game::List) => server::games(session).await,
         Command::Voice(verb) => voice::run(session, verb).await,
         Command::Lobby(verb) => lobby::run(session, verb).await,

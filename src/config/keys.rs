@@ -42,6 +42,7 @@ pub(super) const RPC_MVSRVD: &str = "rpc.mvsrvd";
 pub(super) const RPC_MFILED: &str = "rpc.mfiled";
 pub(super) const RPC_MOTTDD: &str = "rpc.mottdd";
 pub(super) const RPC_MLOGD: &str = "rpc.mlogd";
+pub(super) const RPC_GAME: &str = "rpc.game";
 
 #[rustfmt::skip]
 pub(super) const KEYS: &[Key] = &[
@@ -80,6 +81,7 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: RPC_MFILED, default: "", meaning: "Address and port where MyOTTD's mfiled answers alone. Empty: at http.listen only" },
     Key { name: RPC_MOTTDD, default: "", meaning: "Address and port where MyOTTD's mottdd answers alone. Empty: at http.listen only" },
     Key { name: RPC_MLOGD, default: "", meaning: "Address and port where MyOTTD's mlogd answers alone. Empty: at http.listen only" },
+    Key { name: RPC_GAME, default: "openttd", meaning: "The game that create_server makes, which in MyOTTD had no choice" },
 ];
 
 /// The key of that name.

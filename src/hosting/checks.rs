@@ -1,11 +1,10 @@
 //! What must hold between the parts of a definition. Finds all that does not; changes nothing.
 
-use std::{path::Path, str::FromStr};
+use std::str::FromStr;
 
 use nix::sys::signal::Signal;
 
-use super::Limits;
-use super::definition::{Arg, Definition, Install, MAX_ITEMS};
+use super::definition::{Arg, Definition, MAX_ITEMS};
 use super::reading::{Checker, NAME, is_name};
 use super::settings::{printable, relative};
 use super::template::{Escape, Slot, Template};

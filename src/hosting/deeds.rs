@@ -5,7 +5,7 @@ use super::service::Command;
 use super::{
     Class, ClassWish, Create, Creation, HostingError, News, Patch, State, Switch, View,
 };
-use crate::accounts::{Principal, ServerId, Subject, Verb};
+use crate::accounts::{AccountId, Principal, ServerId, Subject, Verb};
 
 impl Hosting {
     /// The ten resource classes, by number. Anybody may know them.
@@ -37,13 +37,14 @@ impl Hosting {
             .await
     }
 
-    /// As `create`, and says what was done, step by step.
+    /// As `create`, for `owner`, and says what was done, step by step.
     pub(crate) async fn create_told(
         &self,
         by: &Principal,
+        owner: AccountId,
         wish: Create,
     ) -> Result<Creation, HostingError> {
-        let server = self.create(by, wish).await?;
+        let server = self.create_for(by, owner, wish).await?;
         let ports: Vec<_> = server.ports.iter().map(|port| format!("{} {}", port.name, port.number)).collect();
         let mut steps = vec![
             format!(

@@ -150,6 +150,9 @@ pub enum HostingError {
     /// Not theirs to create.
     #[error("you may not create servers: it needs the role host")]
     MayNotCreate,
+    /// Not theirs to give servers to others.
+    #[error("you may not create servers for account {0}: it needs box.manage")]
+    MayNotCreateFor(u64),
     /// Not theirs to say what a class is.
     #[error("you may not change classes: it needs box.manage")]
     MayNotSetClasses,

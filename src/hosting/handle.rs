@@ -265,16 +265,29 @@ impl Hosting {
 
     /// Creates a server, stopped. One transaction: when a step fails, those before it are undone.
     pub async fn create(&self, by: &Principal, wish: Create) -> Result<View, HostingError> {
+        let owner = by.actor.account.map_or(BOX, AccountId);
+        self.create_for(by, owner, wish).await
+    }
+
+    /// The same for somebody else, which only administrators may.
+    pub(super) async fn create_for(
+        &self,
+        by: &Principal,
+        owner: AccountId,
+        wish: Create,
+    ) -> Result<View, HostingError> {
         if !self.accounts.allows(by, Verb::ServerCreate, Subject::Box) {
             return Err(HostingError::MayNotCreate);
         }
-        let owner = by.actor.account.map_or(BOX, AccountId);
+        if by.actor.account.map_or(BOX, AccountId) != owner && self.rank(by) == Rank::Host {
+            return Err(HostingError::MayNotCreateFor(owner.0));
+        }
         let owner_name = match owner {
             BOX => "box".into(),
-            owner => self
-                .accounts
-                .name_of(owner)
-                .unwrap_or_else(|| "gone".into()),
+            owner => self.accounts.name_of(owner).ok_or(HostingError::Bad {
+                field: "owner".into(),
+                why: format!("there is no account {}", owner.0),
+            })?,
         };
         let detail = serde_json::json!({ "game": wish.game.chars().take(40).collect::<String>() });
         let (hosting, rank) = (self.clone(), self.rank(by));

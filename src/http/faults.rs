@@ -125,6 +125,7 @@ impl From<HostingError> for Fault {
             HostingError::NotMarked(_) => Code::NotMarked,
             HostingError::Forbidden { .. }
             | HostingError::MayNotCreate
+            | HostingError::MayNotCreateFor(_)
             | HostingError::MayNotSetClasses
             | HostingError::ClassClosed { .. } => Code::Forbidden,
             HostingError::Closed => Code::Closing,

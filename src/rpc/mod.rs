@@ -22,6 +22,7 @@
 //! | `system.rs` | introspection |
 //! | `http.rs` | the routes |
 //! | `mottdd.rs`, `mlogd.rs` | the daemons' methods |
+//! | `mvsrvd.rs` | those of mvsrvd, and mfiled's two that it asks |
 
 mod desk;
 mod fault;
@@ -29,6 +30,7 @@ mod http;
 mod method;
 mod mlogd;
 mod mottdd;
+mod mvsrvd;
 mod system;
 pub mod wire;
 
@@ -106,6 +108,8 @@ pub(crate) struct Services {
     pub(crate) hosting: Hosting,
     /// What is counted.
     pub(crate) metrics: Metrics,
+    /// The game that create_server makes.
+    pub(crate) game: Arc<str>,
 }
 
 /// All methods and what they work with. Cheap to clone.
@@ -128,6 +132,7 @@ impl Rpc {
 /// In the order of [`Daemon`], which decides between equal names.
 fn methods() -> Vec<Method> {
     let mut methods = Vec::new();
+    methods.extend(mvsrvd::methods());
     methods.extend(mottdd::methods());
     methods.extend(mlogd::methods());
     methods

@@ -128,7 +128,7 @@ impl Worker {
             for file in [&spec, &mounted] {
                 absent(file).map_err(at(file))?;
             }
-            Ok(())
+            Ok::<(), WorkerError>(())
         };
         aside(removed).await?;
         let mut journal = self.journal(id, head).await?;
