@@ -66,7 +66,10 @@ async fn set(
         "hosts": hosts.unwrap_or(before.hosts),
     });
     let path = format!("/classes/{number}");
-    let answer = session.control.send(Method::PUT, &path, Some(&wish)).await?;
+    let answer = session
+        .control
+        .send(Method::PUT, &path, Some(&wish))
+        .await?;
     session.out.answer(&answer, || {
         note("changed; its servers follow at their next start");
         Ok(String::new())
@@ -80,7 +83,11 @@ pub(crate) async fn mounting(session: &Session, named: &str, verb: &str) -> Resu
     let answer = session.control.send(Method::POST, &path, None).await?;
     session.out.answer(&answer, || {
         let server: View = answer.read()?;
-        let word = if server.mounted { "mounted" } else { "not mounted" };
+        let word = if server.mounted {
+            "mounted"
+        } else {
+            "not mounted"
+        };
         note(&format!("{}: {word}", server.name));
         Ok(String::new())
     })
@@ -91,10 +98,17 @@ pub(crate) async fn switch(session: &Session, named: &str, version: &str) -> Res
     let id = find(session, named).await?.id.0;
     let path = format!("/servers/{id}/version");
     let wish = json!({ "version": version });
-    let answer = session.control.send(Method::POST, &path, Some(&wish)).await?;
+    let answer = session
+        .control
+        .send(Method::POST, &path, Some(&wish))
+        .await?;
     session.out.answer(&answer, || {
         let switched: Switch = answer.read()?;
-        let stopped = if switched.stopped { ", stopped for it" } else { "" };
+        let stopped = if switched.stopped {
+            ", stopped for it"
+        } else {
+            ""
+        };
         note(&format!(
             "{}: {} instead of {}{stopped}",
             switched.server.name, switched.server.version, switched.from

@@ -283,7 +283,11 @@ pub(crate) async fn games(session: &Session) -> Result<(), Fault> {
             let here = match &game.unavailable {
                 None if game.missing.is_empty() => Cell::coloured("yes", Colour::Good),
                 None => {
-                    let missing: Vec<_> = game.missing.iter().map(|(v, why)| format!("{v}: {why}")).collect();
+                    let missing: Vec<_> = game
+                        .missing
+                        .iter()
+                        .map(|(v, why)| format!("{v}: {why}"))
+                        .collect();
                     Cell::coloured(format!("yes, but {}", missing.join("; ")), Colour::Busy)
                 }
                 Some(why) => Cell::coloured(format!("no: {why}"), Colour::Bad),

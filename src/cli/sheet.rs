@@ -111,7 +111,9 @@ pub(crate) fn ports(ports: &[Port]) -> String {
 
 /// `2 of 25: ada, bob`.
 fn online(players: &Online) -> String {
-    let max = players.max.map_or(String::new(), |max| format!(" of {max}"));
+    let max = players
+        .max
+        .map_or(String::new(), |max| format!(" of {max}"));
     let names: Vec<_> = players.names.iter().map(|name| text::plain(name)).collect();
     let names = match names.is_empty() {
         true => String::new(),

@@ -20,8 +20,7 @@ use std::{
 use self::{
     keys::{
         ADMIN_LISTEN, CONSOLE, DATA, HTTP_LISTEN, KEYS, LEGACY_ADMIN, MEMORY, PORTS, RECYCLE,
-        REGISTRATION,
-        STATE, UIDS, VOICE_LISTEN, VOICE_PORTS, VOICE_RATE, VOICE_SHARDS,
+        REGISTRATION, STATE, UIDS, VOICE_LISTEN, VOICE_PORTS, VOICE_RATE, VOICE_SHARDS,
     },
     values::Values,
     words::{address, budget, bytes, duration, legacy, rate, shards},

@@ -339,14 +339,19 @@ mod tests {
         let mut writer = Writer::open(dir.path(), LIMIT).unwrap();
         for n in 1..=9_000u64 {
             let line = format!("{n}\n");
-            writer.output(Kind::Stdout, UnixMillis(n * 10), line.as_bytes()).unwrap();
+            writer
+                .output(Kind::Stdout, UnixMillis(n * 10), line.as_bytes())
+                .unwrap();
         }
         let mut reader = Reader::new(dir.path().to_owned());
         for time in [0, 5, 10, 11, 40_000, 90_000, 1_000_000] {
             let since = reader.before(UnixMillis(time)).unwrap();
             assert!(since * 10 <= time.max(10), "{since} is after {time}");
         }
-        assert!(reader.before(UnixMillis(1_000_000)).unwrap() > 4_000, "most is passed over");
+        assert!(
+            reader.before(UnixMillis(1_000_000)).unwrap() > 4_000,
+            "most is passed over"
+        );
         assert_eq!(Reader::new("/nonexistent".into()).before(NOW).unwrap(), 0);
     }
 

@@ -235,12 +235,21 @@ impl Class {
             ),
             ("pids", wide(over(wish.pids, top.pids, now.pids))),
             ("disk", over(wish.disk, top.disk, now.disk)),
-            ("players", wide(over(wish.players, top.players, now.players))),
+            (
+                "players",
+                wide(over(wish.players, top.players, now.players)),
+            ),
         ];
-        match figures.into_iter().find_map(|(field, top)| Some((field, top?))) {
+        match figures
+            .into_iter()
+            .find_map(|(field, top)| Some((field, top?)))
+        {
             Some((field, top)) => Err(bad(
                 format!("limits.{field}"),
-                format!("class {} ({name}) allows at most {top}; an administrator may give more", self.number),
+                format!(
+                    "class {} ({name}) allows at most {top}; an administrator may give more",
+                    self.number
+                ),
             )),
             None => Ok(()),
         }

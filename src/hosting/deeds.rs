@@ -2,9 +2,7 @@
 
 use super::handle::{Hosting, subject};
 use super::service::Command;
-use super::{
-    Class, ClassWish, Create, Creation, HostingError, News, Patch, State, Switch, View,
-};
+use super::{Class, ClassWish, Create, Creation, HostingError, News, Patch, State, Switch, View};
 use crate::accounts::{AccountId, Principal, ServerId, Subject, Verb};
 
 impl Hosting {
@@ -31,8 +29,7 @@ impl Hosting {
         });
         let class = wish.class(number)?;
         let hosting = self.clone();
-        let work =
-            async move { hosting.ask(|reply| Command::SetClass(class, reply)).await? };
+        let work = async move { hosting.ask(|reply| Command::SetClass(class, reply)).await? };
         self.act(by, "class.set", format!("class {number}"), detail, work)
             .await
     }
@@ -45,7 +42,11 @@ impl Hosting {
         wish: Create,
     ) -> Result<Creation, HostingError> {
         let server = self.create_for(by, owner, wish).await?;
-        let ports: Vec<_> = server.ports.iter().map(|port| format!("{} {}", port.name, port.number)).collect();
+        let ports: Vec<_> = server
+            .ports
+            .iter()
+            .map(|port| format!("{} {}", port.name, port.number))
+            .collect();
         let mut steps = vec![
             format!(
                 "record: server {} is {}, {} {}, class {}",
@@ -58,7 +59,12 @@ impl Hosting {
             steps.push(format!("user: {user}"));
         }
         steps.push(format!("folder: {}", home.folder.display()));
-        steps.extend(server.notices.iter().map(|notice| format!("notice: {notice}")));
+        steps.extend(
+            server
+                .notices
+                .iter()
+                .map(|notice| format!("notice: {notice}")),
+        );
         Ok(Creation { server, steps })
     }
 
@@ -76,9 +82,18 @@ impl Hosting {
     pub async fn unmount(&self, by: &Principal, id: ServerId) -> Result<View, HostingError> {
         self.allow(by, Verb::ServerPower, id)?;
         let (hosting, because) = (self.clone(), format!("told to by {}", by.actor.name));
-        let work =
-            async move { hosting.ask(|reply| Command::Unmount(id, because, reply)).await? };
-        let view = self.act(by, "server.unmount", subject(id), serde_json::json!({}), work);
+        let work = async move {
+            hosting
+                .ask(|reply| Command::Unmount(id, because, reply))
+                .await?
+        };
+        let view = self.act(
+            by,
+            "server.unmount",
+            subject(id),
+            serde_json::json!({}),
+            work,
+        );
         Ok(self.shown(by, view.await?))
     }
 
@@ -91,7 +106,10 @@ impl Hosting {
     ) -> Result<Switch, HostingError> {
         self.allow(by, Verb::ServerConfigure, id)?;
         let before = self.get(by, id).await?;
-        let known = self.games().into_iter().find(|game| game.name == before.game);
+        let known = self
+            .games()
+            .into_iter()
+            .find(|game| game.name == before.game);
         // What cannot be had stops no game.
         if let Some(game) = &known {
             if !game.versions.contains(&version) {
@@ -160,7 +178,9 @@ impl Hosting {
     }
 
     async fn bears_mark(&self, id: ServerId, stopped: bool) -> Result<bool, HostingError> {
-        let server = self.ask(|reply| Command::Record(id, stopped, reply)).await??;
+        let server = self
+            .ask(|reply| Command::Record(id, stopped, reply))
+            .await??;
         Ok(self.worker.bears_mark(&server).await?)
     }
 
@@ -172,13 +192,21 @@ impl Hosting {
             if !hosting.bears_mark(id, true).await? {
                 return Err(HostingError::NotMarked(id.0));
             }
-            let server = hosting.ask(|reply| Command::Record(id, true, reply)).await??;
+            let server = hosting
+                .ask(|reply| Command::Record(id, true, reply))
+                .await??;
             let confirm = server.name;
             hosting
                 .ask(|reply| Command::Delete { id, confirm, reply })
                 .await?
         };
-        self.act(by, "server.destroy", subject(id), serde_json::json!({}), work)
-            .await
+        self.act(
+            by,
+            "server.destroy",
+            subject(id),
+            serde_json::json!({}),
+            work,
+        )
+        .await
     }
 }

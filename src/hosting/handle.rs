@@ -16,8 +16,8 @@ use super::lifecycle::Event as Happened;
 use super::records::Server;
 use super::service::{Command, Service};
 use super::state::{BOX, Rank};
-use super::{scribe, sockets, steward};
 use super::{Create, Event, Fault, Game, Home, HostingError, News, Patch, View};
+use super::{scribe, sockets, steward};
 use crate::accounts::{AccountId, Accounts, Principal, ServerId, Subject, Verb};
 use crate::audit::Audit;
 use crate::console;
@@ -196,7 +196,12 @@ impl Hosting {
     }
 
     /// Whether `by` may do `verb` to the server; what they may not see is not there for them.
-    pub(super) fn allow(&self, by: &Principal, verb: Verb, id: ServerId) -> Result<(), HostingError> {
+    pub(super) fn allow(
+        &self,
+        by: &Principal,
+        verb: Verb,
+        id: ServerId,
+    ) -> Result<(), HostingError> {
         let owner = self.owners.of(id).ok_or(HostingError::NoSuchServer(id.0))?;
         let subject = Subject::Server { id, owner };
         if !self.accounts.allows(by, Verb::ServerView, subject) {

@@ -51,7 +51,8 @@ pub(super) enum Due {
 
 /// What is due now. A clock that was set back makes nothing due.
 pub(super) fn due(rules: Rules, used: Use, now: UnixMillis) -> Option<Due> {
-    let passed = |since: UnixMillis, wait: Wait| wait.0.is_some_and(|wait| now.since(since) >= wait);
+    let passed =
+        |since: UnixMillis, wait: Wait| wait.0.is_some_and(|wait| now.since(since) >= wait);
     match used {
         Use::Empty(since) if passed(since, rules.stop) => Some(Due::Stop),
         Use::Down(since) if passed(since, rules.release) => Some(Due::Release),
@@ -90,7 +91,10 @@ mod tests {
         assert_eq!(due(rules, empty, hours(23)), None);
         assert_eq!(due(rules, empty, hours(24)), Some(Due::Stop));
         assert_eq!(due(rules, Use::Down(hours(24)), hours(24)), None);
-        assert_eq!(due(rules, Use::Down(hours(24)), hours(25)), Some(Due::Release));
+        assert_eq!(
+            due(rules, Use::Down(hours(24)), hours(25)),
+            Some(Due::Release)
+        );
         assert_eq!(rules.because(Due::Stop), "nobody has played for 24h");
     }
 

@@ -35,13 +35,19 @@ impl Definition {
         };
         match program.slots().find(odd) {
             Some(Slot::Shared) => to.fault(key, "{shared} needs an install with `shared = true`"),
-            Some(slot) => to.fault(key, format!("may hold {{dir}}, {{shared}} and {{version}}, not {slot}")),
+            Some(slot) => to.fault(
+                key,
+                format!("may hold {{dir}}, {{shared}} and {{version}}, not {slot}"),
+            ),
             None => {}
         }
         let rooted = matches!(program.slots().next(), Some(Slot::Dir | Slot::Shared))
             && program.head().is_empty();
         if !rooted && !program.head().starts_with('/') {
-            to.fault(key, "must be an absolute path, or begin with {dir}/ or {shared}/");
+            to.fault(
+                key,
+                "must be an absolute path, or begin with {dir}/ or {shared}/",
+            );
         }
     }
 
@@ -54,7 +60,10 @@ impl Definition {
                 Some(super::settings::Setting::Integer { .. })
             )
         {
-            to.fault("players.setting", "must be the name of an integer in [settings]");
+            to.fault(
+                "players.setting",
+                "must be the name of an integer in [settings]",
+            );
         }
         match (&players.join, &players.leave) {
             (Some(_), None) | (None, Some(_)) => {
@@ -62,14 +71,20 @@ impl Definition {
             }
             // A player is known by their id where there is one, else by their name.
             (Some(join), Some(leave)) if join.captures("id") != leave.captures("id") => {
-                to.fault("players", "`join` and `leave` must both capture `id`, or neither");
+                to.fault(
+                    "players",
+                    "`join` and `leave` must both capture `id`, or neither",
+                );
             }
             _ => {}
         }
         if let Some(name) = &players.port
             && !self.ports.iter().any(|port| port.tcp && port.name == *name)
         {
-            to.fault("players.port", "must be the name of a TCP port in [[ports]]");
+            to.fault(
+                "players.port",
+                "must be the name of a TCP port in [[ports]]",
+            );
         }
     }
 
@@ -92,7 +107,10 @@ impl Definition {
 
     /// Relative paths are below the data folder.
     pub(super) fn rooted(mut self, data: &Path) -> Self {
-        let own = self.version.values_mut().map(|version| &mut version.install);
+        let own = self
+            .version
+            .values_mut()
+            .map(|version| &mut version.install);
         for install in own.chain([&mut self.install]) {
             if let Install::Dir { path, .. } | Install::Archive { path, .. } = install
                 && !path.head().starts_with('/')
@@ -116,7 +134,10 @@ impl Definition {
                     || packages.len() > MAX_ITEMS
                     || !packages.iter().all(package)
                 {
-                    to.fault(format!("{at}install.packages"), "must be names of Debian packages");
+                    to.fault(
+                        format!("{at}install.packages"),
+                        "must be names of Debian packages",
+                    );
                 }
                 if requires.is_empty() || !requires.iter().all(|path| Path::new(path).is_absolute())
                 {
@@ -135,12 +156,18 @@ impl Definition {
                     );
                 }
                 if let Some(slot) = path.slots().find(|slot| **slot != Slot::Version) {
-                    to.fault(format!("{at}install.path"), format!("may hold {{version}}, not {slot}"));
+                    to.fault(
+                        format!("{at}install.path"),
+                        format!("may hold {{version}}, not {slot}"),
+                    );
                 }
             }
             Install::Steamcmd { app } => {
                 if *app == 0 {
-                    to.fault(format!("{at}install.app"), "must be the number of a Steam application");
+                    to.fault(
+                        format!("{at}install.app"),
+                        "must be the number of a Steam application",
+                    );
                 }
             }
         }

@@ -241,8 +241,8 @@ impl Course {
             | (
                 _,
                 FoundAlive | FoundDown | FoundFailed | FoundDead | Unreachable | Launched
-                | Unlaunched | Hindered | Lost(_) | Swept | Unswept | Moved | Unmoved | Mount | Unmount
-                | Mounted | Unmounted | Tick,
+                | Unlaunched | Hindered | Lost(_) | Swept | Unswept | Moved | Unmoved | Mount
+                | Unmount | Mounted | Unmounted | Tick,
             ) => (self, None),
         }
     }
@@ -363,6 +363,8 @@ mod tests {
             2 => Just(Event::Restart),
             2 => Just(Event::Kill),
             1 => Just(Event::Delete),
+            2 => Just(Event::Mount),
+            2 => Just(Event::Unmount),
         ]
     }
 
@@ -427,6 +429,26 @@ mod tests {
             (course.life, effects),
             (Life::Launching, vec![Effect::Launch])
         );
+    }
+
+    #[test]
+    fn a_start_while_mounting_waits_for_it_and_a_stop_ends_it() {
+        let mount = [Event::Mount, Event::Start, Event::Mounted];
+        let (course, effects) = after(Life::Down, Want::Down, &mount);
+        assert_eq!(course.life, Life::Launching);
+        assert_eq!(effects, [Effect::Mount, Effect::Launch]);
+        let stop = [Event::Mount, Event::Stop, Event::Mounted];
+        let (course, effects) = after(Life::Down, Want::Down, &stop);
+        assert_eq!(course.life, Life::Down);
+        assert_eq!(effects, [Effect::Mount, Effect::Cancel]);
+    }
+
+    #[test]
+    fn nothing_is_given_back_while_something_may_run() {
+        for life in [Life::Looking, Life::Launching, Life::Kept, Life::Ending] {
+            let (course, effects) = after(life, Want::Up, &[Event::Unmount]);
+            assert_eq!((course.life, effects), (life, vec![]));
+        }
     }
 
     #[test]

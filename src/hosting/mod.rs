@@ -19,9 +19,9 @@
 
 mod checks;
 pub(crate) mod classes;
+mod deeds;
 pub(crate) mod definition;
 mod effects;
-mod deeds;
 mod error;
 mod handle;
 mod idle;
@@ -52,11 +52,11 @@ pub use classes::{Class, ClassWish, Idle, Wait};
 pub use error::HostingError;
 pub use handle::{Hosting, Settings, catalog, check, open};
 pub use reading::Fault;
-pub(crate) use view::{Creation, Home};
 pub use view::{
     Create, Desired, Event, Exit, Game, Limits, News, Online, Patch, Port, Restart, State, Switch,
     View,
 };
+pub(crate) use view::{Creation, Home};
 
 /// How long the recycle bin keeps a deleted server's folder, unless configured.
 pub const RECYCLE: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -74,7 +74,10 @@ impl Service {
 
     /// Bytes of memory that are reserved for it while it is mounted.
     fn share(&self, entry: &Entry) -> u64 {
-        entry.limits(self.class(entry.server.class)).memory.unwrap_or(0)
+        entry
+            .limits(self.class(entry.server.class))
+            .memory
+            .unwrap_or(0)
     }
 
     /// Refuses a server that would take more than the box has.
@@ -85,8 +88,13 @@ impl Service {
         if entry.mounted.is_some() {
             return Ok(());
         }
-        let mounted = self.servers.values().filter(|entry| entry.mounted.is_some());
-        let taken = mounted.map(|entry| self.share(entry)).fold(0, u64::saturating_add);
+        let mounted = self
+            .servers
+            .values()
+            .filter(|entry| entry.mounted.is_some());
+        let taken = mounted
+            .map(|entry| self.share(entry))
+            .fold(0, u64::saturating_add);
         let (wanted, free) = (self.share(entry), budget.saturating_sub(taken));
         if wanted > free {
             return Err(HostingError::OverBudget {
@@ -130,7 +138,8 @@ impl Service {
                 Ok(false)
             }
             Life::Down => {
-                self.game(&entry.server.game)?.available(&entry.server.version)?;
+                self.game(&entry.server.game)?
+                    .available(&entry.server.version)?;
                 self.afford(id)?;
                 Ok(true)
             }
@@ -165,11 +174,15 @@ impl Service {
     }
 
     pub(super) fn unmount(&mut self, id: ServerId, because: String, reply: Reply) {
-        let state = self.lasting(id).map(|entry| (entry.course.life, entry.mounted));
+        let state = self
+            .lasting(id)
+            .map(|entry| (entry.course.life, entry.mounted));
         match state {
             Err(error) => drop(reply.send(Err(error))),
             Ok((Life::Down, None)) => {
-                reply.send(self.entry(id).map(|entry| self.view(entry))).ok();
+                reply
+                    .send(self.entry(id).map(|entry| self.view(entry)))
+                    .ok();
             }
             Ok((Life::Down, Some(_)) | (Life::Unmounting, _)) => {
                 if let Some(entry) = self.servers.get_mut(&id) {
@@ -187,7 +200,9 @@ impl Service {
         if let Some(entry) = self.servers.get_mut(&id) {
             match &failed {
                 None => entry.mounted = None,
-                Some(why) => tracing::error!(server = id.0, why, "what it had cannot be given back"),
+                Some(why) => {
+                    tracing::error!(server = id.0, why, "what it had cannot be given back")
+                }
             }
         }
         self.step(id, Happened::Unmounted);
@@ -279,7 +294,12 @@ impl Service {
     pub(super) fn classed(&mut self, class: &Class) {
         self.classes.insert(class.number, class.clone());
         let of = |entry: &&Entry| entry.server.class == class.number;
-        let ids: Vec<_> = self.servers.values().filter(of).map(|entry| entry.server.id).collect();
+        let ids: Vec<_> = self
+            .servers
+            .values()
+            .filter(of)
+            .map(|entry| entry.server.id)
+            .collect();
         for id in ids {
             if let Some(entry) = self.servers.get_mut(&id) {
                 entry.stale = true;
@@ -300,7 +320,12 @@ impl Service {
             let limits = entry.limits(self.class(entry.server.class));
             entry.client.is_some() && limits.disk.is_some()
         };
-        let ids: Vec<_> = self.servers.values().filter(limited).map(|entry| entry.server.id).collect();
+        let ids: Vec<_> = self
+            .servers
+            .values()
+            .filter(limited)
+            .map(|entry| entry.server.id)
+            .collect();
         if ids.is_empty() {
             return;
         }
@@ -323,7 +348,10 @@ impl Service {
                 continue;
             };
             let limits = state::effective(&entry.server, self.class(entry.server.class));
-            let over = |used: Option<u64>| used.zip(limits.disk).is_some_and(|(used, most)| used > most);
+            let over = |used: Option<u64>| {
+                used.zip(limits.disk)
+                    .is_some_and(|(used, most)| used > most)
+            };
             if over(Some(usage.bytes)) && !over(entry.used) {
                 entry.say(format!(
                     "its files take {} bytes, more than the {} that it may have",

@@ -59,7 +59,10 @@ impl Pattern {
             .build();
         let regex = built.map_err(|error| {
             let shown = error.to_string();
-            format!("is no pattern: {}", shown.lines().last().unwrap_or_default())
+            format!(
+                "is no pattern: {}",
+                shown.lines().last().unwrap_or_default()
+            )
         })?;
         let mut names: Vec<_> = regex.capture_names().flatten().collect();
         names.sort_unstable();
@@ -261,7 +264,11 @@ impl Crowd {
         Seen {
             known: self.patterns.is_some() || self.connected,
             online,
-            names: self.who.values().map(|player| player.name.clone()).collect(),
+            names: self
+                .who
+                .values()
+                .map(|player| player.name.clone())
+                .collect(),
             empty_since: self.empty_since,
         }
     }

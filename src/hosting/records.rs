@@ -178,9 +178,8 @@ mod tests {
     async fn a_server_of_an_older_release_is_read_and_keeps_what_it_had() {
         let home = tempfile::tempdir().unwrap();
         let store = Store::open(home.path()).unwrap();
-        let put = |tx: &mut crate::store::Tx<'_>| {
-            tx.put(Table::new(), key(ServerId(3)), &Old(old()))
-        };
+        let put =
+            |tx: &mut crate::store::Tx<'_>| tx.put(Table::new(), key(ServerId(3)), &Old(old()));
         store.write(put).await.unwrap();
         let read = store.get(SERVERS, key(ServerId(3))).unwrap().unwrap();
         assert_eq!(

@@ -458,7 +458,9 @@ impl Service {
             reply.send(Ok(())).ok();
         }
         for reply in entry.mounting {
-            reply.send(Err(super::HostingError::NoSuchServer(id.0))).ok();
+            reply
+                .send(Err(super::HostingError::NoSuchServer(id.0)))
+                .ok();
         }
     }
 }

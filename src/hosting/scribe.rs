@@ -36,10 +36,7 @@ pub(super) enum Then {
     /// It was changed.
     Updated(Reply),
     /// It bears a new mark.
-    Marked(
-        Mark,
-        oneshot::Sender<Result<(Server, Mark), HostingError>>,
-    ),
+    Marked(Mark, oneshot::Sender<Result<(Server, Mark), HostingError>>),
     Classed(Class, oneshot::Sender<Result<Class, HostingError>>),
     /// Its creation failed for this reason, and has left nothing.
     Undone(u64, Box<Server>, Reply, HostingError),

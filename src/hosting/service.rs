@@ -60,9 +60,16 @@ pub(super) enum Command {
     /// What a rule wants, if it still does.
     Rule(ServerId, Due, Reply),
     /// Give it a new mark; the file is the asker's to write.
-    Mark(ServerId, oneshot::Sender<Result<(Server, Mark), HostingError>>),
+    Mark(
+        ServerId,
+        oneshot::Sender<Result<(Server, Mark), HostingError>>,
+    ),
     /// Its record, if it is stopped or that does not matter.
-    Record(ServerId, bool, oneshot::Sender<Result<Server, HostingError>>),
+    Record(
+        ServerId,
+        bool,
+        oneshot::Sender<Result<Server, HostingError>>,
+    ),
     Classes(oneshot::Sender<Vec<Class>>),
     SetClass(Class, oneshot::Sender<Result<Class, HostingError>>),
     Home(ServerId, oneshot::Sender<Result<Home, HostingError>>),
@@ -84,7 +91,12 @@ pub(super) enum Input {
     /// Its folder is laid out, or could not be.
     LaidOut(u64, Box<Server>, Result<(), WorkerError>, Reply),
     /// With the console's head, and since when it is mounted.
-    Found(ServerId, Result<Found, WorkerError>, u64, Option<UnixMillis>),
+    Found(
+        ServerId,
+        Result<Found, WorkerError>,
+        u64,
+        Option<UnixMillis>,
+    ),
     Mounted(ServerId, Result<(), WorkerError>),
     Unmounted(ServerId, Result<(), WorkerError>),
     /// Who plays, and what its console shall say of that.

@@ -5,11 +5,11 @@ use std::time::Instant;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::classes::Class;
 use super::definition::Definition;
 use super::lifecycle::{Course, Life, Want};
-use super::records::Server;
-use super::classes::Class;
 use super::players::Seen;
+use super::records::Server;
 use super::scribe::Reply;
 use super::{Create, Desired, Exit, HostingError, Limits, Online, Patch, State, View};
 use crate::accounts::AccountId;

@@ -133,12 +133,7 @@ impl Service {
         found.ok_or_else(|| HostingError::NoSuchGame(name.chars().take(40).collect()))
     }
 
-    fn draft(
-        &self,
-        owner: AccountId,
-        wish: Create,
-        rank: Rank,
-    ) -> Result<Server, HostingError> {
+    fn draft(&self, owner: AccountId, wish: Create, rank: Rank) -> Result<Server, HostingError> {
         let definition = self.game(&wish.game)?;
         let number = wish.class.unwrap_or(2);
         let class = self.classes.get(&number).ok_or(HostingError::Bad {

@@ -148,7 +148,9 @@ impl Code {
             MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             NameTaken | LastAdmin | GameUnavailable | NoFreePort | PortTaken | NotRunning
-            | Busy | Unconfirmed | NotStopped | NotMarked | OverBudget | LobbyRefused => StatusCode::CONFLICT,
+            | Busy | Unconfirmed | NotStopped | NotMarked | OverBudget | LobbyRefused => {
+                StatusCode::CONFLICT
+            }
             BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             BadName | BadPassword | BadField | NoSuchGame | NoSuchVersion => {
@@ -156,7 +158,9 @@ impl Code {
             }
             UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             LockedOut | TooManyConnections | TooFast => StatusCode::TOO_MANY_REQUESTS,
-            Internal | CorruptRecord | KeeperFailed | MountFailed | CreationFailed => StatusCode::INTERNAL_SERVER_ERROR,
+            Internal | CorruptRecord | KeeperFailed | MountFailed | CreationFailed => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Closing | TooBusy => StatusCode::SERVICE_UNAVAILABLE,
             DiskFull => StatusCode::INSUFFICIENT_STORAGE,
         }

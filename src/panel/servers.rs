@@ -71,7 +71,13 @@ pub(super) fn routes() -> Vec<Route<State>> {
         )
         .takes::<Patch>()
         .answers::<View>(StatusCode::OK)
-        .faults(&[Forbidden, NoSuchServer, NoSuchVersion, BadField, GameUnavailable]),
+        .faults(&[
+            Forbidden,
+            NoSuchServer,
+            NoSuchVersion,
+            BadField,
+            GameUnavailable,
+        ]),
         Route::new(
             Method::DELETE,
             api!("servers/{id}"),

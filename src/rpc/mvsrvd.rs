@@ -121,8 +121,8 @@ async fn create_server(services: Services, mut asked: Asked) -> Outcome {
     let owner = asked.args.int()?;
     let owner = u64::try_from(owner).map_err(|_| Fault::argument("owner_id", "is less than 0"))?;
     let class = asked.args.int()?;
-    let class = u8::try_from(class)
-        .map_err(|_| Fault::argument("srv_class", "must be from 0 to 9"))?;
+    let class =
+        u8::try_from(class).map_err(|_| Fault::argument("srv_class", "must be from 0 to 9"))?;
     let told = matches!(asked.args.any(), Some(Value::Boolean(true)));
     let wish = Create {
         game: services.game.to_string(),
@@ -197,7 +197,10 @@ async fn update_server_version(services: Services, mut asked: Asked) -> Outcome 
     let id = asked.args.server()?;
     match asked.args.any() {
         Some(Value::String(version)) => {
-            services.hosting.switch_version(&asked.by, id, version).await?;
+            services
+                .hosting
+                .switch_version(&asked.by, id, version)
+                .await?;
         }
         _ => {
             services.hosting.mount(&asked.by, id).await?;

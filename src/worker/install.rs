@@ -81,7 +81,10 @@ pub(super) async fn share(
     }
     let from = at(path, version);
     journal
-        .say(&format!("installing {version} for all servers, from {}", from.display()))
+        .say(&format!(
+            "installing {version} for all servers, from {}",
+            from.display()
+        ))
         .await;
     let (source, cancel) = (from.clone(), cancel.clone());
     let done = tokio::task::spawn_blocking(move || -> io::Result<()> {

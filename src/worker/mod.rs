@@ -314,7 +314,11 @@ impl Worker {
     }
 
     /// The console, to be written while no keeper does, and the folders around it.
-    async fn journal(&self, id: ServerId, head: watch::Sender<u64>) -> Result<Journal, WorkerError> {
+    async fn journal(
+        &self,
+        id: ServerId,
+        head: watch::Sender<u64>,
+    ) -> Result<Journal, WorkerError> {
         let home = self.home(id);
         for (folder, mode) in [("", 0o711), ("run", 0o700), ("console", 0o700)] {
             let path = home.join(folder);

@@ -69,12 +69,18 @@ impl Worker {
     /// Since when it is prepared.
     pub(crate) async fn mounted(&self, id: ServerId) -> Option<UnixMillis> {
         let worker = self.clone();
-        aside(move || worker.read_mounted(id)).await.map(|mounted| mounted.at)
+        aside(move || worker.read_mounted(id))
+            .await
+            .map(|mounted| mounted.at)
     }
 
     /// Makes the folder of a new server, its user's own. What it made is gone again when it fails.
     pub(crate) async fn lay_out(&self, server: &Server) -> Result<(), WorkerError> {
-        let (home, files, user) = (self.home(server.id), self.files(server.id), self.user(server));
+        let (home, files, user) = (
+            self.home(server.id),
+            self.files(server.id),
+            self.user(server),
+        );
         aside(move || {
             let before = files.exists();
             let laid = make(&home, 0o711).map_err(at(&home)).and_then(|()| {
@@ -103,7 +109,11 @@ impl Worker {
         let mut journal = self.journal(order.server.id, head).await?;
         let ready = self.prepare(order, &mut journal, cancel, installing).await;
         match &ready {
-            Ok(()) => journal.say(&format!("mounted, version {}", order.server.version)).await,
+            Ok(()) => {
+                journal
+                    .say(&format!("mounted, version {}", order.server.version))
+                    .await
+            }
             Err(error) => journal.say(&format!("not mounted: {error}")).await,
         }
         journal.close().await;

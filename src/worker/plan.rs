@@ -40,7 +40,9 @@ impl Order {
             Slot::Shared => place.shared.display().to_string(),
             Slot::Program => {
                 let program = self.definition.program(&server.version);
-                program.map_or_else(String::new, |program| self.fill(program, Escape::None, place))
+                program.map_or_else(String::new, |program| {
+                    self.fill(program, Escape::None, place)
+                })
             }
             Slot::Title => server.title.clone(),
             Slot::Name => server.name.clone(),
