@@ -38,6 +38,7 @@ use crate::{
     panel::{self, Doors, Finding},
     rpc::{self, Rpc},
     sandbox,
+    schedules::{self, Schedules},
     store::{Catalog, LockError, StateLock, Store},
     telemetry::{self, Metrics, http::Readiness},
     tls,
@@ -53,7 +54,8 @@ const BLOCKING: usize = 64;
 /// Every table of the box, for backup, restore and check.
 pub fn catalog() -> Catalog {
     let people = accounts::tables(audit::tables(Catalog::new()));
-    tls::tables(voice::tables(hosting::catalog(people)))
+    let servers = schedules::tables(hosting::catalog(people));
+    tls::tables(voice::tables(servers))
 }
 
 /// What is wrong with the game definitions, shipped and in `data`: a sentence each.
@@ -127,6 +129,7 @@ struct House {
     accounts: Accounts,
     audit: Audit,
     hosting: Hosting,
+    schedules: Schedules,
     voice: Voice,
     lobby: Lobby,
     metrics: Metrics,
@@ -200,6 +203,21 @@ impl House {
             stopped.run_until_cancelled(run).await;
             "hosting"
         });
+        let (schedules, run) = schedules::open(
+            &schedules::Settings {
+                zone: config.schedules_zone.clone(),
+            },
+            store.clone(),
+            hosting.clone(),
+            accounts.clone(),
+            audit.clone(),
+            None,
+        )?;
+        let stopped = stop.clone();
+        parts.spawn(async move {
+            stopped.run_until_cancelled(run).await;
+            "schedules"
+        });
         let (voice, run) = voice::open(
             voice::Settings {
                 address: config.voice.listen.ip(),
@@ -264,6 +282,7 @@ impl House {
             accounts,
             audit,
             hosting,
+            schedules,
             voice,
             lobby,
             metrics: Metrics::default(),
@@ -354,6 +373,7 @@ impl House {
             accounts: self.accounts.clone(),
             audit: self.audit.clone(),
             hosting: self.hosting.clone(),
+            schedules: self.schedules.clone(),
             voice: self.voice.clone(),
             lobby: self.lobby.clone(),
             store: self.store.clone(),
@@ -377,6 +397,11 @@ impl House {
             accounts: self.accounts.clone(),
             audit: self.audit.clone(),
             hosting: self.hosting.clone(),
+            streams: rpc::Streams::new(
+                self.config.rpc.stream_targets.clone(),
+                self.endpoints.values().filter_map(|door| door.parse().ok()),
+                self.stop.clone(),
+            ),
             metrics: self.metrics.clone(),
             game: self.config.rpc.game.as_str().into(),
         })

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 
 use super::{
-    keys::{RPC_GAME, RPC_MAUTHD, RPC_MFILED, RPC_MLOGD, RPC_MOTTDD, RPC_MVSRVD},
+    keys::{RPC_GAME, RPC_MAUTHD, RPC_MFILED, RPC_MLOGD, RPC_MOTTDD, RPC_MVSRVD, STREAM_TARGETS},
     values::Values,
     words::address,
 };
-use crate::rpc::Daemon;
+use crate::rpc::{Block, Daemon};
 
 /// Where MyOTTD's daemons answer, beside `http.listen`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Rpc {
     pub doors: Vec<(&'static str, Daemon, SocketAddr)>,
     /// The game that create_server makes.
     pub game: String,
+    /// Where consoles may be streamed to, beside private addresses.
+    pub stream_targets: Vec<Block>,
 }
 
 impl Rpc {
@@ -27,6 +29,11 @@ impl Rpc {
             (RPC_MOTTDD, Daemon::Mottdd),
             (RPC_MLOGD, Daemon::Mlogd),
         ];
+        let blocks = |text: &str| match text {
+            "" => Ok(Vec::new()),
+            text => text.split(',').map(|block| block.trim().parse()).collect(),
+        };
+        let stream_targets = values.parse(STREAM_TARGETS, blocks);
         let doors = keys.into_iter().filter_map(|(key, daemon)| {
             let listen = values.parse(key, |text| match text {
                 "" => Ok(None),
@@ -37,6 +44,7 @@ impl Rpc {
         Self {
             doors: doors.collect(),
             game: values.text(RPC_GAME).into(),
+            stream_targets,
         }
     }
 }
@@ -54,5 +62,15 @@ mod tests {
         assert_eq!(config.rpc.doors, [(RPC_MAUTHD, Daemon::Mauthd, listen)]);
         let faults = load("", &[], &["rpc.mlogd=6917"]).unwrap_err();
         assert!(faults[0].contains("rpc.mlogd"), "{faults:?}");
+    }
+
+    #[test]
+    fn streams_go_where_the_administrator_says() {
+        assert_eq!(load("", &[], &[]).unwrap().rpc.stream_targets, []);
+        let config = load("", &[], &["rpc.stream_targets=127.0.0.0/8, 203.0.113.7"]).unwrap();
+        let blocks = ["127.0.0.0/8", "203.0.113.7/32"].map(|block| block.parse().unwrap());
+        assert_eq!(config.rpc.stream_targets, blocks);
+        let faults = load("", &[], &["rpc.stream_targets=everywhere"]).unwrap_err();
+        assert!(faults[0].contains("rpc.stream_targets"), "{faults:?}");
     }
 }

@@ -245,6 +245,7 @@ impl Definition {
 
 #[cfg(test)]
 mod tests {
+    use super::super::definition::Restarts;
     use super::*;
     use proptest::prelude::*;
 

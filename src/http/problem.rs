@@ -50,6 +50,8 @@ pub enum Code {
     NoSuchGrant,
     /// No such server, or not theirs to see.
     NoSuchServer,
+    /// The server has no such schedule.
+    NoSuchSchedule,
     /// No such voice channel.
     NoSuchChannel,
     /// Nobody of that uid is in the voice channel.
@@ -66,6 +68,10 @@ pub enum Code {
     NoSuchDefinition,
     /// No such saved game.
     NoSuchSavegame,
+    /// No such letter waits.
+    NoSuchLetter,
+    /// The link was used, has expired or gave way to a newer one.
+    LinkGone,
     /// Not in that way.
     MethodNotAllowed,
     /// The body took too long.
@@ -96,6 +102,8 @@ pub enum Code {
     MountFailed,
     /// A step of creating failed, and all of it was undone.
     CreationFailed,
+    /// The server has as many schedules as it may.
+    TooManySchedules,
     /// The lobby's rules are against it just now; `result` is what its protocol calls that.
     LobbyRefused,
     /// The body has too many bytes.
@@ -143,14 +151,15 @@ impl Code {
             Unauthenticated | WrongCredentials | WrongToken => StatusCode::UNAUTHORIZED,
             Forbidden | CrossSite | SetupRefused | AccountNeeded => StatusCode::FORBIDDEN,
             NotFound | NoSuchAccount | NoSuchToken | NoSuchGrant | NoSuchServer | NoSuchChannel
-            | NoSuchMember | NoSuchRoom | NoSuchTable | NoSuchPlayer | NoSuchBan
-            | NoSuchDefinition | NoSuchSavegame => StatusCode::NOT_FOUND,
+            | NoSuchSchedule | NoSuchMember | NoSuchRoom | NoSuchTable | NoSuchPlayer
+            | NoSuchBan | NoSuchDefinition | NoSuchSavegame => StatusCode::NOT_FOUND,
+            NoSuchLetter => StatusCode::NOT_FOUND,
+            LinkGone => StatusCode::GONE,
             MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             NameTaken | LastAdmin | GameUnavailable | NoFreePort | PortTaken | NotRunning
-            | Busy | Unconfirmed | NotStopped | NotMarked | OverBudget | LobbyRefused => {
-                StatusCode::CONFLICT
-            }
+            | Busy | Unconfirmed | NotStopped | NotMarked | OverBudget | LobbyRefused
+            | TooManySchedules => StatusCode::CONFLICT,
             BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             BadName | BadPassword | BadField | NoSuchGame | NoSuchVersion => {

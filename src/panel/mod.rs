@@ -5,6 +5,7 @@
 //! | `people.rs` | set-up, login, accounts, tokens, grants |
 //! | `servers.rs` | games, servers, their power and consoles |
 //! | `classes.rs` | resource classes; mounting, versions and marks of servers |
+//! | `schedules.rs` | what servers do by the clock |
 //! | `voice.rs` | voice channels, who is in them, and the right to a seat |
 //! | `lobby.rs`, `order.rs` | the lobby: rooms, tables, chat, standings; keeping order, definitions, permissions |
 //! | `live.rs` | WebSockets: a console as it grows, events of servers, voice and lobby as they happen |
@@ -33,6 +34,7 @@ use crate::{
         routes::{Call, Route, Table},
     },
     lobby::Lobby,
+    schedules::Schedules,
     store::{Catalog, Store},
     telemetry::Metrics,
     voice::Voice,
@@ -46,6 +48,7 @@ mod manman;
 mod order;
 mod pages;
 mod people;
+mod schedules;
 mod servers;
 mod session;
 mod voice;
@@ -60,6 +63,8 @@ pub struct Doors {
     pub audit: Audit,
     /// Servers.
     pub hosting: Hosting,
+    /// What servers do by the clock.
+    pub schedules: Schedules,
     /// Voice channels.
     pub voice: Voice,
     /// Rooms, tables and who is at them.
@@ -113,6 +118,7 @@ fn table() -> Table<State> {
         people::routes(),
         servers::routes(),
         classes::routes(),
+        schedules::routes(),
         voice::routes(),
         lobby::routes(),
         order::routes(),

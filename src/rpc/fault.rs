@@ -11,7 +11,7 @@
 use super::wire::Response;
 use crate::{
     accounts::AccountsError, audit::AuditError, hosting::HostingError, keeper::KeeperError,
-    store::StoreError,
+    mail::MailError, store::StoreError,
 };
 
 macro_rules! codes {
@@ -169,6 +169,12 @@ impl Fault {
     }
 }
 
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         match error {
@@ -204,10 +210,30 @@ impl From<AccountsError> for Fault {
             | AccountsError::Forbidden(_)
             | AccountsError::LastAdmin(_) => Code::Forbidden,
             AccountsError::NoSuchAccount(_) | AccountsError::NoSuch { .. } => Code::NoSuchUser,
+            AccountsError::Mail(error) => return error.into(),
+            AccountsError::TooManyLetters { .. } => Code::TooFast,
+            AccountsError::Unverified(_) => Code::NotVerified,
+            AccountsError::AlreadyVerified(_) => Code::VerifyDone,
+            AccountsError::LinkGone => Code::VerifyToken,
             AccountsError::NameTaken(_) => Code::NameTaken,
             AccountsError::BadName(_)
             | AccountsError::BadPassword(_)
             | AccountsError::Invalid { .. } => Code::Argument,
+        };
+        Self::new(code, text)
+    }
+}
+
+impl From<MailError> for Fault {
+    fn from(error: MailError) -> Self {
+        let text = error.to_string();
+        let code = match error {
+            MailError::Store(error) => return error.into(),
+            MailError::Audit(error) => return error.into(),
+            MailError::Full(_) | MailError::Sending(_) => Code::TooBusy,
+            MailError::BadAddress(_) | MailError::NoSuchLetter(_) | MailError::TooOld(_) => {
+                Code::Argument
+            }
         };
         Self::new(code, text)
     }

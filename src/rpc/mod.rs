@@ -21,6 +21,7 @@
 //! | `desk.rs` | from a document to a method and back |
 //! | `system.rs` | introspection |
 //! | `http.rs` | the routes |
+//! | `stream.rs`, `target.rs` | consoles streamed elsewhere, and where that may be |
 //! | `mottdd.rs`, `mlogd.rs` | the daemons' methods |
 //! | `mvsrvd.rs` | those of mvsrvd, and mfiled's two that it asks |
 
@@ -31,13 +32,17 @@ mod method;
 mod mlogd;
 mod mottdd;
 mod mvsrvd;
+mod stream;
 mod system;
+mod target;
 pub mod wire;
 
 use std::{fmt, str::FromStr, sync::Arc};
 
 pub use fault::Code;
 pub(crate) use http::routes;
+pub(crate) use stream::Streams;
+pub use target::Block;
 
 use self::method::Method;
 use crate::{accounts::Accounts, audit::Audit, hosting::Hosting, telemetry::Metrics};
@@ -106,6 +111,8 @@ pub(crate) struct Services {
     pub(crate) audit: Audit,
     /// Servers.
     pub(crate) hosting: Hosting,
+    /// Consoles that are streamed elsewhere.
+    pub(crate) streams: Streams,
     /// What is counted.
     pub(crate) metrics: Metrics,
     /// The game that create_server makes.

@@ -89,6 +89,18 @@ pub(super) fn methods() -> Vec<Method> {
         .changes(),
         Method::new(
             D,
+            "server_console_stream",
+            "Streams a server's console to an address and port, to which the box connects: what comes from now on, and \
+             what is typed there. Returns once both greetings were exchanged. Goes to private addresses and to those \
+             that the administrator named.",
+            server_console_stream,
+        )
+        .takes("id", Type::Int)
+        .takes("addr", Type::String)
+        .takes("port", Type::Int)
+        .changes(),
+        Method::new(
+            D,
             "server_config_path",
             "The path of the file that configures the game, as mfiled's methods take it.",
             server_config_path,
@@ -265,6 +277,16 @@ async fn server_console_write(services: Services, mut asked: Asked) -> Outcome {
     let id = asked.args.server()?;
     let line = asked.args.text()?;
     services.hosting.command(&asked.by, id, &line).await?;
+    Ok(true.into())
+}
+
+async fn server_console_stream(services: Services, mut asked: Asked) -> Outcome {
+    let id = asked.args.server()?;
+    let host = asked.args.text()?;
+    let port = asked.args.int()?;
+    let port = u16::try_from(port).map_err(|_| Fault::argument("port", "must be 1 to 65535"))?;
+    let streams = services.streams.clone();
+    streams.open(&services, &asked.by, id, &host, port).await?;
     Ok(true.into())
 }
 

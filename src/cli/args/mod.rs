@@ -3,6 +3,7 @@
 mod class;
 mod lobby;
 mod people;
+mod schedules;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -19,6 +20,7 @@ pub(crate) use self::{
     class::Class,
     lobby::{Lobby, Offender, What},
     people::{Audit, Grant, Token, User},
+    schedules::{Planned, Schedule},
     values::Bound,
     voice::Voice,
 };
@@ -61,6 +63,9 @@ pub(crate) enum Command {
     /// Resource classes: what servers may use at most.
     #[command(subcommand)]
     Class(Class),
+    /// What servers do by the clock.
+    #[command(subcommand)]
+    Schedule(Schedule),
     /// Say which games can be hosted.
     ///
     /// `longhouse game NAME`, with tictactoe, connectfour, reversi, dots or chess, is the program of that table game. The
