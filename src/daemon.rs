@@ -221,6 +221,7 @@ impl House {
                 data: config.data.clone(),
                 ports: config.hosting.ports.first.get()..=config.hosting.ports.last.get(),
                 uids: config.hosting.uids.first.get()..=config.hosting.uids.last.get(),
+                memory: config.hosting.memory,
                 recycle: config.hosting.recycle,
                 history: config.hosting.console,
                 program: std::env::current_exe().context("cannot find my own program")?,
@@ -460,6 +461,7 @@ impl House {
                 self.stop.clone(),
             ),
             metrics: self.metrics.clone(),
+            game: self.config.rpc.game.as_str().into(),
         })
     }
 

@@ -275,6 +275,7 @@ fn host(
         data: Some(folder.path().join("data")),
         ports: 20_000..=29_999,
         uids: first..=first + 9,
+        memory: None,
         recycle: hosting::RECYCLE,
         history: 1 << 20,
         program: env!("CARGO_BIN_EXE_longhouse").into(),

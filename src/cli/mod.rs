@@ -17,6 +17,7 @@
 
 mod args;
 mod attach;
+mod class;
 mod control;
 mod fault;
 mod home;
@@ -142,6 +143,7 @@ async fn ask(session: &Session, verb: Command) -> Result<(), Fault> {
     match verb {
         Command::Status => storage::status(session).await,
         Command::Server(verb) => server::run(session, verb).await,
+        Command::Class(verb) => class::run(session, verb).await,
         Command::Schedule(verb) => schedules::run(session, verb).await,
         Command::Game(Game::List) => server::games(session).await,
         Command::Voice(verb) => voice::run(session, verb).await,

@@ -150,7 +150,16 @@ impl From<HostingError> for Fault {
             HostingError::NotRunning(_) => Code::NotRunning,
             HostingError::Busy { .. } => Code::Busy,
             HostingError::Unconfirmed { .. } => Code::Unconfirmed,
-            HostingError::Forbidden { .. } | HostingError::MayNotCreate => Code::Forbidden,
+            HostingError::OverBudget { .. } => Code::OverBudget,
+            HostingError::Unprepared { .. } => Code::MountFailed,
+            HostingError::NotCreated { .. } => Code::CreationFailed,
+            HostingError::NotStopped(_) => Code::NotStopped,
+            HostingError::NotMarked(_) => Code::NotMarked,
+            HostingError::Forbidden { .. }
+            | HostingError::MayNotCreate
+            | HostingError::MayNotCreateFor(_)
+            | HostingError::MayNotSetClasses
+            | HostingError::ClassClosed { .. } => Code::Forbidden,
             HostingError::Closed => Code::Closing,
         };
         Self::new(code, detail)

@@ -98,6 +98,16 @@ pub enum Code {
     Busy,
     /// Deleting asks for the name.
     Unconfirmed,
+    /// That asks for a stopped server.
+    NotStopped,
+    /// The server is not marked to be destroyed.
+    NotMarked,
+    /// The box has not enough left for the server.
+    OverBudget,
+    /// The server could not be prepared.
+    MountFailed,
+    /// A step of creating failed, and all of it was undone.
+    CreationFailed,
     /// The server has as many schedules as it may.
     TooManySchedules,
     /// The lobby's rules are against it just now; `result` is what its protocol calls that.
@@ -182,7 +192,8 @@ impl Code {
             MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             NameTaken | LastAdmin | GameUnavailable | NoFreePort | PortTaken | NotRunning
-            | Busy | Unconfirmed | LobbyRefused | TooManySchedules => StatusCode::CONFLICT,
+            | Busy | Unconfirmed | NotStopped | NotMarked | OverBudget | LobbyRefused
+            | TooManySchedules => StatusCode::CONFLICT,
             BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             BadName | BadPassword | BadField | NoSuchGame | NoSuchVersion => {
@@ -190,7 +201,9 @@ impl Code {
             }
             UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             LockedOut | TooManyConnections | TooFast => StatusCode::TOO_MANY_REQUESTS,
-            Internal | CorruptRecord | KeeperFailed => StatusCode::INTERNAL_SERVER_ERROR,
+            Internal | CorruptRecord | KeeperFailed | MountFailed | CreationFailed => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Closing | TooBusy => StatusCode::SERVICE_UNAVAILABLE,
             DiskFull | OverLimit => StatusCode::INSUFFICIENT_STORAGE,
         }

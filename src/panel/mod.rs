@@ -5,6 +5,7 @@
 //! | `people.rs` | set-up, login, accounts, tokens, grants |
 //! | `mail.rs`, `links.rs` | letters, what people ask for by letter, and the pages that mailed links open |
 //! | `servers.rs` | games, servers, their power and consoles |
+//! | `classes.rs` | resource classes; mounting, versions and marks of servers |
 //! | `schedules.rs` | what servers do by the clock |
 //! | `files.rs`, `uploads.rs` | a server's files, its bin, and uploads in pieces |
 //! | `voice.rs` | voice channels, who is in them, and the right to a seat |
@@ -44,6 +45,7 @@ use crate::{
     voice::Voice,
 };
 
+mod classes;
 mod files;
 mod house;
 mod links;
@@ -132,6 +134,7 @@ fn table() -> Table<State> {
         mail::routes(),
         links::routes(),
         servers::routes(),
+        classes::routes(),
         schedules::routes(),
         files::routes(),
         uploads::routes(),

@@ -258,7 +258,15 @@ impl From<HostingError> for Fault {
             HostingError::NotRunning(_) => Code::NotRunning,
             HostingError::Busy { .. } => Code::Busy,
             HostingError::Unconfirmed { .. } => Code::Unconfirmed,
-            HostingError::Forbidden { .. } | HostingError::MayNotCreate => Code::Forbidden,
+            HostingError::OverBudget { .. } => Code::NoMoreSlots,
+            HostingError::Unprepared { .. } | HostingError::NotCreated { .. } => Code::Backend,
+            HostingError::NotStopped(_) => Code::Busy,
+            HostingError::NotMarked(_) => Code::Unconfirmed,
+            HostingError::Forbidden { .. }
+            | HostingError::MayNotCreate
+            | HostingError::MayNotCreateFor(_)
+            | HostingError::MayNotSetClasses
+            | HostingError::ClassClosed { .. } => Code::Forbidden,
             HostingError::Closed => Code::Closing,
         };
         Self::new(code, text)

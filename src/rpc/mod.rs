@@ -23,6 +23,7 @@
 //! | `http.rs` | the routes |
 //! | `stream.rs`, `target.rs` | consoles streamed elsewhere, and where that may be |
 //! | `mauthd.rs`, `mottdd.rs`, `mlogd.rs` | the daemons' methods |
+//! | `mvsrvd.rs` | those of mvsrvd, and mfiled's two that it asks |
 
 mod desk;
 mod fault;
@@ -31,6 +32,7 @@ mod mauthd;
 mod method;
 mod mlogd;
 mod mottdd;
+mod mvsrvd;
 mod stream;
 mod system;
 mod target;
@@ -122,6 +124,8 @@ pub(crate) struct Services {
     pub(crate) streams: Streams,
     /// What is counted.
     pub(crate) metrics: Metrics,
+    /// The game that create_server makes.
+    pub(crate) game: Arc<str>,
 }
 
 /// All methods and what they work with. Cheap to clone.
@@ -149,6 +153,7 @@ impl Rpc {
 fn methods() -> Vec<Method> {
     let mut methods = Vec::new();
     methods.extend(mauthd::methods());
+    methods.extend(mvsrvd::methods());
     methods.extend(mottdd::methods());
     methods.extend(mlogd::methods());
     methods.sort_by_key(|method| method.daemon);
