@@ -37,6 +37,7 @@ use crate::{
     net,
     panel::{self, Doors, Finding},
     sandbox,
+    snapshots::{self, Snapshots},
     store::{Catalog, LockError, StateLock, Store},
     telemetry::{self, Metrics, http::Readiness},
     tls,
@@ -52,7 +53,8 @@ const BLOCKING: usize = 64;
 /// Every table of the box, for backup, restore and check.
 pub fn catalog() -> Catalog {
     let people = accounts::tables(audit::tables(Catalog::new()));
-    tls::tables(voice::tables(hosting::catalog(people)))
+    let servers = snapshots::tables(hosting::catalog(people));
+    tls::tables(voice::tables(servers))
 }
 
 /// What is wrong with the game definitions, shipped and in `data`: a sentence each.
@@ -126,6 +128,7 @@ struct House {
     accounts: Accounts,
     audit: Audit,
     hosting: Hosting,
+    snapshots: Snapshots,
     voice: Voice,
     lobby: Lobby,
     metrics: Metrics,
@@ -188,6 +191,22 @@ impl House {
         parts.spawn(async move {
             stopped.run_until_cancelled(run).await;
             "hosting"
+        });
+        let (snapshots, run) = snapshots::open(
+            snapshots::Settings {
+                state: config.state.clone(),
+                program: "/proc/self/exe".into(),
+                rate: config.snapshot_rate,
+                recycle: config.hosting.recycle,
+            },
+            hosting.clone(),
+            store.clone(),
+            audit.clone(),
+            stop.clone(),
+        )?;
+        parts.spawn(async move {
+            run.await;
+            "snapshots"
         });
         let (voice, run) = voice::open(
             voice::Settings {
@@ -253,6 +272,7 @@ impl House {
             accounts,
             audit,
             hosting,
+            snapshots,
             voice,
             lobby,
             metrics: Metrics::default(),
@@ -334,6 +354,7 @@ impl House {
             accounts: self.accounts.clone(),
             audit: self.audit.clone(),
             hosting: self.hosting.clone(),
+            snapshots: self.snapshots.clone(),
             voice: self.voice.clone(),
             lobby: self.lobby.clone(),
             store: self.store.clone(),

@@ -27,6 +27,7 @@
 //! | [`worker`] | carries hosting's wishes out on this box: folders, files, launch, observe |
 //! | [`keeper`] | the small process beside each game server (one thread) |
 //! | [`sandbox`] | users, rlimits, cgroups, pidfds, process trees. The only unsafe, but for the relay's socket calls |
+//! | [`snapshots`] | what servers' folders were: taking, keeping, verifying and restoring, in processes of their own |
 //! | [`voice`] | the KV relay: users, channels, seats, the control port, the hot path |
 //! | [`discovery`] | what the box announces in the local network |
 //! | [`lobby`] | GGZ: rooms, tables, seats, chat, ratings, and the sessions and games that meet there |
@@ -112,6 +113,7 @@ pub mod lobby;
 mod net;
 pub mod panel;
 pub mod sandbox;
+pub mod snapshots;
 pub mod store;
 pub mod telemetry;
 pub mod tls;

@@ -124,6 +124,20 @@ impl House {
         let accounts = Accounts::open(store.clone(), audit.clone()).unwrap();
         let stop = CancellationToken::new();
         let hosting = host(&folder, &store, &accounts, &audit, &stop);
+        let (snapshots, keeping) = snapshots::open(
+            snapshots::Settings {
+                state: folder.path().to_owned(),
+                program: env!("CARGO_BIN_EXE_longhouse").into(),
+                rate: 0,
+                recycle: hosting::RECYCLE,
+            },
+            hosting.clone(),
+            store.clone(),
+            audit.clone(),
+            stop.clone(),
+        )
+        .unwrap();
+        tokio::spawn(keeping);
         let (voice, kv) = talk(&store, &accounts, &audit, &stop).await;
         let lobby = receive(&folder, &store, &accounts, &audit, &stop).await;
         let metrics = Metrics::default();
@@ -131,6 +145,7 @@ impl House {
             accounts: accounts.clone(),
             audit,
             hosting,
+            snapshots,
             voice,
             lobby,
             store,

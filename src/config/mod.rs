@@ -19,10 +19,10 @@ use std::{
 use self::{
     keys::{
         ADMIN_LISTEN, CONSOLE, DATA, HTTP_LISTEN, KEYS, LEGACY_ADMIN, PORTS, RECYCLE, REGISTRATION,
-        STATE, UIDS, VOICE_LISTEN, VOICE_PORTS, VOICE_RATE, VOICE_SHARDS,
+        SNAPSHOT_RATE, STATE, UIDS, VOICE_LISTEN, VOICE_PORTS, VOICE_RATE, VOICE_SHARDS,
     },
     values::Values,
-    words::{address, bytes, duration, legacy, rate, shards},
+    words::{address, bytes, duration, legacy, pace, rate, shards},
 };
 use crate::{accounts::Policy, voice::Legacy};
 
@@ -45,6 +45,8 @@ pub struct Config {
     pub registration: Policy,
     /// What hosted servers may have.
     pub hosting: Hosting,
+    /// Bytes that a snapshot job reads in a second; 0 is as many as it can.
+    pub snapshot_rate: u64,
     /// Where and how people talk.
     pub voice: Voice,
     /// Where and how people meet and play.
@@ -150,6 +152,7 @@ impl Config {
                 recycle: values.parse(RECYCLE, duration),
                 console: values.parse(CONSOLE, bytes),
             },
+            snapshot_rate: values.parse(SNAPSHOT_RATE, pace),
             voice: Voice {
                 listen: values.parse(VOICE_LISTEN, address),
                 ports: values.parse(VOICE_PORTS, str::parse),

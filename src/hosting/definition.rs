@@ -1,7 +1,7 @@
 //! What `games/NAME.toml` says of a game, checked as a whole: all that is wrong is told at once.
 //!
 //! Keys: `title`, `description`, `versions`, `[install]`, `[run]`, `[[files]]`, `[[ports]]`, `[ready]`, `[stop]`,
-//! `[restart]`, `[limits]`, `[settings.NAME]`. A key that nothing reads is a fault.
+//! `[restart]`, `[save]`, `[limits]`, `[settings.NAME]`. A key that nothing reads is a fault.
 
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
@@ -35,6 +35,7 @@ pub(crate) struct Definition {
     pub(crate) ready: Ready,
     pub(crate) stop: Stop,
     pub(crate) restart: Restarts,
+    pub(crate) save: Option<Save>,
     pub(crate) limits: Limits,
     pub(crate) settings: BTreeMap<String, Setting>,
 }
@@ -180,6 +181,29 @@ pub(crate) struct TcpStop {
     pub(crate) port: String,
     /// What to wait for (may be empty), and the line to send then.
     pub(crate) script: Vec<(String, Template)>,
+}
+
+/// How a running game is made to save, so that its files can be copied.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Save {
+    /// Lines on its console.
+    pub(crate) before: Vec<String>,
+    /// A line of its output contains this once all is written; without it, that is so at once.
+    pub(crate) line: Option<String>,
+    /// A line of its output contains this when it could not save.
+    pub(crate) failed: Option<String>,
+    /// Lines on its console once it has saved, or has not.
+    #[serde(default)]
+    pub(crate) after: Vec<String>,
+    #[serde(default = "Save::timeout", deserialize_with = "duration")]
+    pub(crate) timeout: Duration,
+}
+
+impl Save {
+    fn timeout() -> Duration {
+        Duration::from_secs(60)
+    }
 }
 
 /// When a game that ended by itself is started again, unless the server says otherwise.
@@ -370,6 +394,10 @@ impl Definition {
         let files = checker.list("files");
         let ports = checker.list("ports");
         let restart = checker.optional("restart");
+        let save = match checker.table.contains_key("save") {
+            true => checker.required("save"),
+            false => None,
+        };
         let limits = checker.optional("limits");
         let settings = checker.settings();
         for key in std::mem::take(&mut checker.table).keys() {
@@ -400,6 +428,7 @@ impl Definition {
             ready,
             stop,
             restart,
+            save,
             limits,
             settings,
         };

@@ -10,6 +10,7 @@ use std::{
 
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 
+use super::definition::Save;
 use super::library::{self, Library};
 use super::lifecycle::Event as Happened;
 use super::records::Server;
@@ -396,6 +397,11 @@ impl Hosting {
     ) -> Result<Home, HostingError> {
         self.allow(by, verb, id)?;
         self.ask(|reply| Command::Home(id, reply)).await?
+    }
+
+    /// How a game is made to save while it runs, where it can be.
+    pub(crate) fn saving(&self, game: &str) -> Option<Save> {
+        self.library.get(game)?.save.clone()
     }
 
     /// Its console to read, and a watch of the newest sequence number.

@@ -66,6 +66,10 @@ pub enum Code {
     NoSuchDefinition,
     /// No such saved game.
     NoSuchSavegame,
+    /// No such snapshot of that server.
+    NoSuchSnapshot,
+    /// Nothing is there: no such file or folder.
+    NoSuchPath,
     /// Not in that way.
     MethodNotAllowed,
     /// The body took too long.
@@ -84,6 +88,12 @@ pub enum Code {
     NotRunning,
     /// The server is doing something else.
     Busy,
+    /// Only a stopped server can have that.
+    ServerRunning,
+    /// A consistent snapshot was asked for, and could not be had.
+    NotConsistent,
+    /// Nothing was restored that could be undone.
+    NothingToUndo,
     /// Deleting asks for the name.
     Unconfirmed,
     /// The lobby's rules are against it just now; `result` is what its protocol calls that.
@@ -116,6 +126,10 @@ pub enum Code {
     CorruptRecord,
     /// The process beside the server could not be reached or started.
     KeeperFailed,
+    /// What is stored of a server's snapshots is damaged.
+    SnapshotDamaged,
+    /// A job on snapshots failed; `detail` says how.
+    SnapshotFailed,
     /// The box is shutting down.
     Closing,
     /// Too much of that at once: again in a moment.
@@ -134,11 +148,15 @@ impl Code {
             Forbidden | CrossSite | SetupRefused | AccountNeeded => StatusCode::FORBIDDEN,
             NotFound | NoSuchAccount | NoSuchToken | NoSuchGrant | NoSuchServer | NoSuchChannel
             | NoSuchMember | NoSuchRoom | NoSuchTable | NoSuchPlayer | NoSuchBan
-            | NoSuchDefinition | NoSuchSavegame => StatusCode::NOT_FOUND,
+            | NoSuchDefinition | NoSuchSavegame | NoSuchSnapshot | NoSuchPath => {
+                StatusCode::NOT_FOUND
+            }
             MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             NameTaken | LastAdmin | GameUnavailable | NoFreePort | PortTaken | NotRunning
-            | Busy | Unconfirmed | LobbyRefused => StatusCode::CONFLICT,
+            | Busy | ServerRunning | NotConsistent | NothingToUndo | Unconfirmed | LobbyRefused => {
+                StatusCode::CONFLICT
+            }
             BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             BadName | BadPassword | BadField | NoSuchGame | NoSuchVersion => {
@@ -146,7 +164,9 @@ impl Code {
             }
             UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             LockedOut | TooManyConnections | TooFast => StatusCode::TOO_MANY_REQUESTS,
-            Internal | CorruptRecord | KeeperFailed => StatusCode::INTERNAL_SERVER_ERROR,
+            Internal | CorruptRecord | KeeperFailed | SnapshotDamaged | SnapshotFailed => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Closing | TooBusy => StatusCode::SERVICE_UNAVAILABLE,
             DiskFull => StatusCode::INSUFFICIENT_STORAGE,
         }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `people.rs` | set-up, login, accounts, tokens, grants |
 //! | `servers.rs` | games, servers, their power and consoles |
+//! | `snapshots.rs` | snapshots of servers: take, look into, restore, verify |
 //! | `voice.rs` | voice channels, who is in them, and the right to a seat |
 //! | `lobby.rs`, `order.rs` | the lobby: rooms, tables, chat, standings; keeping order, definitions, permissions |
 //! | `live.rs` | WebSockets: a console as it grows, events of servers, voice and lobby as they happen |
@@ -32,6 +33,7 @@ use crate::{
         routes::{Call, Route, Table},
     },
     lobby::Lobby,
+    snapshots::Snapshots,
     store::{Catalog, Store},
     telemetry::Metrics,
     voice::Voice,
@@ -46,6 +48,7 @@ mod pages;
 mod people;
 mod servers;
 mod session;
+mod snapshots;
 mod voice;
 
 pub use pages::pages;
@@ -58,6 +61,8 @@ pub struct Doors {
     pub audit: Audit,
     /// Servers.
     pub hosting: Hosting,
+    /// Snapshots of servers.
+    pub snapshots: Snapshots,
     /// Voice channels.
     pub voice: Voice,
     /// Rooms, tables and who is at them.
@@ -115,6 +120,7 @@ fn table() -> Table<State> {
         order::routes(),
         live::routes(),
         session::routes(),
+        snapshots::routes(),
         house::routes(),
         manman::routes(),
     ];

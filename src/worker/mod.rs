@@ -22,7 +22,7 @@ mod ini;
 pub(crate) mod install;
 mod journal;
 mod plan;
-mod remove;
+pub(crate) mod remove;
 
 use std::{
     fs, io,

@@ -2,6 +2,7 @@
 
 mod lobby;
 mod people;
+mod snapshots;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -17,6 +18,7 @@ use crate::hosting::{Limits, Restart};
 pub(crate) use self::{
     lobby::{Lobby, Offender, What},
     people::{Audit, Grant, Token, User},
+    snapshots::{Kept, Snapshot},
     values::Bound,
     voice::Voice,
 };
@@ -56,6 +58,9 @@ pub(crate) enum Command {
     /// Create, run and watch game servers.
     #[command(subcommand)]
     Server(Server),
+    /// Keep, look into and restore what servers' folders were.
+    #[command(subcommand)]
+    Snapshot(Snapshot),
     /// Say which games can be hosted.
     ///
     /// `longhouse game NAME`, with tictactoe, connectfour, reversi, dots or chess, is the program of that table game. The
