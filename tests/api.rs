@@ -128,6 +128,20 @@ impl House {
         let stop = CancellationToken::new();
         let hosting = host(&folder, &store, &accounts, &audit, &stop);
         let schedules = plan(&store, &hosting, &accounts, &audit, &stop);
+        let (snapshots, keeping) = snapshots::open(
+            snapshots::Settings {
+                state: folder.path().to_owned(),
+                program: env!("CARGO_BIN_EXE_longhouse").into(),
+                rate: 0,
+                recycle: hosting::RECYCLE,
+            },
+            hosting.clone(),
+            store.clone(),
+            audit.clone(),
+            stop.clone(),
+        )
+        .unwrap();
+        tokio::spawn(keeping);
         let (voice, kv) = talk(&store, &accounts, &audit, &stop).await;
         let lobby = receive(&folder, &store, &accounts, &audit, &stop).await;
         let metrics = Metrics::default();
@@ -141,6 +155,7 @@ impl House {
             redirects: Redirects::new(Url::parse("http://localhost/").unwrap(), Vec::new()),
             hosting,
             schedules,
+            snapshots,
             voice,
             lobby,
             store,

@@ -30,6 +30,8 @@ use super::fault::{Fault, Problem};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The same for what reads everything: the audit chain, a check.
 const LONG_PATIENCE: Duration = Duration::from_secs(600);
+/// The same for what copies a whole server.
+const JOB_PATIENCE: Duration = Duration::from_secs(6 * 3600);
 /// An answer is at most this long.
 const LONGEST_ANSWER: usize = 64 << 20;
 /// What fits into a socket address, with its closing NUL.
@@ -45,7 +47,6 @@ pub(crate) struct Control {
 #[derive(Debug, Clone)]
 pub(crate) struct Answer(String);
 
-#[cfg(test)]
 impl From<String> for Answer {
     fn from(text: String) -> Self {
         Self(text)
@@ -88,6 +89,16 @@ impl Control {
         body: Option<&Value>,
     ) -> Result<Answer, Fault> {
         self.ask(method, path, body, PATIENCE).await
+    }
+
+    /// The same for what may take hours, such as a snapshot.
+    pub(crate) async fn send_slowly(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, Fault> {
+        self.ask(method, path, body, JOB_PATIENCE).await
     }
 
     async fn ask(

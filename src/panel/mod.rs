@@ -8,6 +8,7 @@
 //! | `classes.rs` | resource classes; mounting, versions and marks of servers |
 //! | `schedules.rs` | what servers do by the clock |
 //! | `files.rs`, `uploads.rs` | a server's files, its bin, and uploads in pieces |
+//! | `snapshots.rs` | snapshots of servers: take, look into, restore, verify |
 //! | `voice.rs` | voice channels, who is in them, and the right to a seat |
 //! | `lobby.rs`, `order.rs` | the lobby: rooms, tables, chat, standings; keeping order, definitions, permissions |
 //! | `live.rs` | WebSockets: a console as it grows, events of servers, voice and lobby as they happen |
@@ -40,6 +41,7 @@ use crate::{
     lobby::Lobby,
     mail::Post,
     schedules::Schedules,
+    snapshots::Snapshots,
     store::{Catalog, Store},
     telemetry::Metrics,
     voice::Voice,
@@ -59,6 +61,7 @@ mod people;
 mod schedules;
 mod servers;
 mod session;
+mod snapshots;
 mod uploads;
 mod voice;
 
@@ -80,6 +83,8 @@ pub struct Doors {
     pub schedules: Schedules,
     /// Their files.
     pub files: Files,
+    /// Snapshots of servers.
+    pub snapshots: Snapshots,
     /// Voice channels.
     pub voice: Voice,
     /// Rooms, tables and who is at them.
@@ -143,6 +148,7 @@ fn table() -> Table<State> {
         order::routes(),
         live::routes(),
         session::routes(),
+        snapshots::routes(),
         house::routes(),
         manman::routes(),
     ];

@@ -5,6 +5,7 @@ mod lobby;
 mod mail;
 mod people;
 mod schedules;
+mod snapshots;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -23,6 +24,7 @@ pub(crate) use self::{
     mail::Mail,
     people::{Audit, Grant, Token, User},
     schedules::{Planned, Schedule},
+    snapshots::{Kept, Snapshot},
     values::Bound,
     voice::Voice,
 };
@@ -68,6 +70,9 @@ pub(crate) enum Command {
     /// What servers do by the clock.
     #[command(subcommand)]
     Schedule(Schedule),
+    /// Keep, look into and restore what servers' folders were.
+    #[command(subcommand)]
+    Snapshot(Snapshot),
     /// Say which games can be hosted.
     ///
     /// `longhouse game NAME`, with tictactoe, connectfour, reversi, dots or chess, is the program of that table game. The
