@@ -36,6 +36,7 @@ use crate::{
     lobby::{self, Lobby},
     net,
     panel::{self, Doors, Finding},
+    rpc::{self, Rpc},
     sandbox,
     schedules::{self, Schedules},
     store::{Catalog, LockError, StateLock, Store},
@@ -135,6 +136,8 @@ struct House {
     http: TcpListener,
     admin: TcpListener,
     control: UnixListener,
+    /// MyOTTD's daemons that have a port of their own.
+    rpc: Vec<(rpc::Daemon, TcpListener)>,
     endpoints: BTreeMap<String, String>,
     parts: JoinSet<&'static str>,
     stop: CancellationToken,
@@ -165,6 +168,13 @@ impl House {
         ]);
         if let Some(meta) = &meta {
             endpoints.insert("lobby.meta_listen".into(), meta.local_addr()?.to_string());
+        }
+
+        let mut own = Vec::new();
+        for &(key, daemon, address) in &config.rpc.doors {
+            let door = listen(address, key)?;
+            endpoints.insert(key.into(), door.local_addr()?.to_string());
+            own.push((daemon, door));
         }
 
         let store = Store::open(&config.state)?;
@@ -278,6 +288,7 @@ impl House {
             http,
             admin,
             control,
+            rpc: own,
             endpoints,
             parts,
             stop,
@@ -291,6 +302,7 @@ impl House {
         let readiness = Readiness::default();
         let admin = self.admin_routes(&readiness);
         let doors = self.doors();
+        let rpc = self.rpc();
         let Self {
             config,
             accounts,
@@ -298,19 +310,26 @@ impl House {
             http,
             admin: admin_listener,
             control,
+            rpc: own,
             endpoints,
             mut parts,
             stop,
             ..
         } = self;
 
-        let routes = panel::routes(doors).or(panel::pages()).unify().boxed();
+        let routes = panel::routes(doors).or(panel::pages()).unify();
+        let routes = routes.or(rpc::routes(rpc.clone(), None)).unify().boxed();
         let limits = Limits::default();
-        for (part, listener, routes) in [
+        let mut served = vec![
             ("http", http::Listener::from(http), routes.clone()),
             ("control", control.into(), routes),
             ("admin", admin_listener.into(), admin),
-        ] {
+        ];
+        for (daemon, listener) in own {
+            let routes = rpc::routes(rpc.clone(), Some(daemon));
+            served.push((daemon.name(), listener.into(), routes));
+        }
+        for (part, listener, routes) in served {
             let serving = http::serve(listener, routes, limits, metrics.clone(), stop.clone());
             parts.spawn(async move {
                 serving.await;
@@ -370,6 +389,20 @@ impl House {
             rhythm: panel::RHYTHM,
             stop: self.stop.clone(),
         }
+    }
+
+    fn rpc(&self) -> Rpc {
+        Rpc::new(rpc::Services {
+            accounts: self.accounts.clone(),
+            audit: self.audit.clone(),
+            hosting: self.hosting.clone(),
+            streams: rpc::Streams::new(
+                self.config.rpc.stream_targets.clone(),
+                self.endpoints.values().filter_map(|door| door.parse().ok()),
+                self.stop.clone(),
+            ),
+            metrics: self.metrics.clone(),
+        })
     }
 
     fn admin_routes(

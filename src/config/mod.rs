@@ -5,7 +5,10 @@
 
 mod keys;
 mod lobby;
+mod mail;
+mod rpc;
 mod values;
+mod web;
 mod words;
 
 use std::{
@@ -28,6 +31,9 @@ use crate::{accounts::Policy, voice::Legacy};
 
 pub use keys::commented_default;
 pub use lobby::{Lobby, Password};
+pub use mail::Mail;
+pub use rpc::Rpc;
+pub use web::Web;
 pub use words::{Span, Uid};
 
 /// All that can be configured.
@@ -39,16 +45,22 @@ pub struct Config {
     pub data: Option<PathBuf>,
     /// Where players and administrators reach the HTTP API.
     pub http_listen: SocketAddr,
+    /// How people know the box, and where it may send them.
+    pub web: Web,
     /// Where `/live`, `/ready` and `/metrics` are.
     pub admin_listen: SocketAddr,
     /// Who may make an account for themselves.
     pub registration: Policy,
+    /// How mail leaves the box.
+    pub mail: Mail,
     /// What hosted servers may have.
     pub hosting: Hosting,
     /// Where and how people talk.
     pub voice: Voice,
     /// Where and how people meet and play.
     pub lobby: Lobby,
+    /// Where MyOTTD's daemons answer.
+    pub rpc: Rpc,
     /// The time zone of schedules that name none; empty: the machine's.
     pub schedules_zone: String,
     /// What is odd but no fault, to be logged at start.
@@ -144,8 +156,10 @@ impl Config {
             data: Some(PathBuf::from(values.text(DATA)))
                 .filter(|path| !path.as_os_str().is_empty()),
             http_listen: values.parse(HTTP_LISTEN, address),
+            web: Web::read(&mut values),
             admin_listen: values.parse(ADMIN_LISTEN, address),
             registration: values.parse(REGISTRATION, str::parse),
+            mail: Mail::read(&mut values),
             hosting: Hosting {
                 ports: values.parse(PORTS, str::parse),
                 uids,
@@ -160,6 +174,7 @@ impl Config {
                 shards: values.parse(VOICE_SHARDS, shards),
             },
             lobby: Lobby::read(&mut values, uids),
+            rpc: Rpc::read(&mut values),
             schedules_zone: values.parse(SCHEDULES_ZONE, zone),
             notes: Vec::new(),
         };

@@ -68,6 +68,10 @@ pub enum Code {
     NoSuchDefinition,
     /// No such saved game.
     NoSuchSavegame,
+    /// No such letter waits.
+    NoSuchLetter,
+    /// The link was used, has expired or gave way to a newer one.
+    LinkGone,
     /// Not in that way.
     MethodNotAllowed,
     /// The body took too long.
@@ -139,6 +143,8 @@ impl Code {
             NotFound | NoSuchAccount | NoSuchToken | NoSuchGrant | NoSuchServer | NoSuchChannel
             | NoSuchSchedule | NoSuchMember | NoSuchRoom | NoSuchTable | NoSuchPlayer
             | NoSuchBan | NoSuchDefinition | NoSuchSavegame => StatusCode::NOT_FOUND,
+            NoSuchLetter => StatusCode::NOT_FOUND,
+            LinkGone => StatusCode::GONE,
             MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             NameTaken | LastAdmin | GameUnavailable | NoFreePort | PortTaken | NotRunning
