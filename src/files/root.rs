@@ -415,7 +415,7 @@ fn reopen(seen: &OwnedFd, path: &FilePath, flags: OFlag) -> Result<(File, About)
 }
 
 /// Whether a link's target stays inside, by its words, from `depth` folders down.
-fn stays(target: &[u8], mut depth: usize) -> bool {
+pub(super) fn stays(target: &[u8], mut depth: usize) -> bool {
     if target.is_empty() || target.starts_with(b"/") || target.contains(&0) {
         return false;
     }
