@@ -31,6 +31,7 @@ use crate::{
     accounts::{self, Accounts},
     audit::{self, Audit},
     config::Config,
+    files::{self, Files},
     hosting::{self, Hosting},
     http::{self, Limits},
     lobby::{self, Lobby},
@@ -54,7 +55,7 @@ const BLOCKING: usize = 64;
 /// Every table of the box, for backup, restore and check.
 pub fn catalog() -> Catalog {
     let people = accounts::tables(audit::tables(Catalog::new()));
-    let servers = schedules::tables(hosting::catalog(people));
+    let servers = schedules::tables(files::tables(hosting::catalog(people)));
     tls::tables(voice::tables(servers))
 }
 
@@ -130,6 +131,7 @@ struct House {
     audit: Audit,
     hosting: Hosting,
     schedules: Schedules,
+    files: Files,
     voice: Voice,
     lobby: Lobby,
     metrics: Metrics,
@@ -217,6 +219,20 @@ impl House {
             stopped.run_until_cancelled(run).await;
             "schedules"
         });
+        let (files, run) = files::open(
+            files::Settings {
+                state: config.state.clone(),
+                bin: config.files.bin,
+            },
+            hosting.clone(),
+            store.clone(),
+            audit.clone(),
+        );
+        let stopped = stop.clone();
+        parts.spawn(async move {
+            stopped.run_until_cancelled(run).await;
+            "files"
+        });
         let (voice, run) = voice::open(
             voice::Settings {
                 address: config.voice.listen.ip(),
@@ -282,6 +298,7 @@ impl House {
             audit,
             hosting,
             schedules,
+            files,
             voice,
             lobby,
             metrics: Metrics::default(),
@@ -373,6 +390,7 @@ impl House {
             audit: self.audit.clone(),
             hosting: self.hosting.clone(),
             schedules: self.schedules.clone(),
+            files: self.files.clone(),
             voice: self.voice.clone(),
             lobby: self.lobby.clone(),
             store: self.store.clone(),

@@ -21,6 +21,7 @@ use hyper_util::rt::TokioIo;
 use longhouse::{
     accounts::{self, Accounts},
     audit::{self, Audit},
+    files,
     hosting::{self, Hosting},
     http::{self, Limits},
     lobby::{self, Lobby},
@@ -125,6 +126,11 @@ impl House {
         let accounts = Accounts::open(store.clone(), audit.clone()).unwrap();
         let stop = CancellationToken::new();
         let hosting = host(&folder, &store, &accounts, &audit, &stop);
+        let files = files::Settings {
+            state: folder.path().into(),
+            bin: Duration::from_secs(3600),
+        };
+        let (files, _) = files::open(files, hosting.clone(), store.clone(), audit.clone());
         let schedules = plan(&store, &hosting, &accounts, &audit, &stop);
         let (voice, kv) = talk(&store, &accounts, &audit, &stop).await;
         let lobby = receive(&folder, &store, &accounts, &audit, &stop).await;
@@ -132,6 +138,7 @@ impl House {
         let doors = Doors {
             accounts: accounts.clone(),
             audit,
+            files,
             hosting,
             schedules,
             voice,
@@ -248,7 +255,9 @@ impl House {
 }
 
 fn catalog() -> Catalog {
-    let catalog = hosting::catalog(accounts::tables(audit::tables(Catalog::new())));
+    let catalog = files::tables(hosting::catalog(accounts::tables(audit::tables(
+        Catalog::new(),
+    ))));
     lobby::tables(voice::tables(catalog))
 }
 

@@ -72,6 +72,12 @@ pub enum Code {
     NoSuchLetter,
     /// The link was used, has expired or gave way to a newer one.
     LinkGone,
+    /// No such file or folder.
+    NoSuchFile,
+    /// No such upload, or it has expired.
+    NoSuchUpload,
+    /// Nothing of that number is in the server's bin.
+    NoSuchDeletion,
     /// Not in that way.
     MethodNotAllowed,
     /// The body took too long.
@@ -96,6 +102,30 @@ pub enum Code {
     TooManySchedules,
     /// The lobby's rules are against it just now; `result` is what its protocol calls that.
     LobbyRefused,
+    /// Something of that name is there already.
+    FileExists,
+    /// A folder where a file is needed, the other way round, or a device, pipe or socket.
+    WrongKind,
+    /// The path leads out of the server's folder.
+    LeadsOut,
+    /// The server's user may not do that with the file.
+    NotPermitted,
+    /// The file is not what `If-Match` says.
+    FileChanged,
+    /// The piece does not begin where the upload goes on; `offset` says where that is.
+    WrongOffset,
+    /// The server has all the room on the disk that it may have.
+    OverLimit,
+    /// The range begins after the end of the file.
+    BadRange,
+    /// The body ended before its time.
+    BrokenOff,
+    /// The path cannot be one of a server's file.
+    BadPath,
+    /// The archive is damaged, of no known kind, or holds what is not unpacked.
+    BadArchive,
+    /// The content is not what was announced.
+    ContentMismatch,
     /// The body has too many bytes.
     BodyTooLarge,
     /// The body must say that it is JSON.
@@ -137,7 +167,13 @@ impl Code {
     pub fn status(self) -> StatusCode {
         use Code::*;
         match self {
-            BadJson | BadQuery => StatusCode::BAD_REQUEST,
+            BadJson | BadQuery | BrokenOff | BadPath => StatusCode::BAD_REQUEST,
+            FileChanged => StatusCode::PRECONDITION_FAILED,
+            BadRange => StatusCode::RANGE_NOT_SATISFIABLE,
+            LeadsOut | NotPermitted => StatusCode::FORBIDDEN,
+            FileExists | WrongKind | WrongOffset => StatusCode::CONFLICT,
+            ContentMismatch => StatusCode::UNPROCESSABLE_ENTITY,
+            NoSuchFile | NoSuchUpload | NoSuchDeletion => StatusCode::NOT_FOUND,
             Unauthenticated | WrongCredentials | WrongToken => StatusCode::UNAUTHORIZED,
             Forbidden | CrossSite | SetupRefused | AccountNeeded => StatusCode::FORBIDDEN,
             NotFound | NoSuchAccount | NoSuchToken | NoSuchGrant | NoSuchServer | NoSuchChannel
@@ -151,14 +187,14 @@ impl Code {
             | Busy | Unconfirmed | LobbyRefused | TooManySchedules => StatusCode::CONFLICT,
             BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            BadName | BadPassword | BadField | NoSuchGame | NoSuchVersion => {
+            BadName | BadPassword | BadField | BadArchive | NoSuchGame | NoSuchVersion => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             LockedOut | TooManyConnections | TooFast => StatusCode::TOO_MANY_REQUESTS,
             Internal | CorruptRecord | KeeperFailed => StatusCode::INTERNAL_SERVER_ERROR,
             Closing | TooBusy => StatusCode::SERVICE_UNAVAILABLE,
-            DiskFull => StatusCode::INSUFFICIENT_STORAGE,
+            DiskFull | OverLimit => StatusCode::INSUFFICIENT_STORAGE,
         }
     }
 }

@@ -5,6 +5,8 @@
 //! | `people.rs` | set-up, login, accounts, tokens, grants |
 //! | `servers.rs` | games, servers, their power and consoles |
 //! | `schedules.rs` | what servers do by the clock |
+//! | `files.rs`, `uploads.rs` | a server's files, its bin, and uploads in pieces |
+//! | `archives.rs` | them as archives, and whole folders as streams |
 //! | `voice.rs` | voice channels, who is in them, and the right to a seat |
 //! | `lobby.rs`, `order.rs` | the lobby: rooms, tables, chat, standings; keeping order, definitions, permissions |
 //! | `live.rs` | WebSockets: a console as it grows, events of servers, voice and lobby as they happen |
@@ -27,6 +29,7 @@ use warp::{filters::BoxedFilter, http::StatusCode, reply::Response};
 use crate::{
     accounts::{Accounts, AccountsError, Principal, Subject, Verb},
     audit::Audit,
+    files::Files,
     hosting::Hosting,
     http::{
         problem::{Code, Fault},
@@ -39,6 +42,8 @@ use crate::{
     voice::Voice,
 };
 
+mod archives;
+mod files;
 mod house;
 mod live;
 mod lobby;
@@ -49,6 +54,7 @@ mod people;
 mod schedules;
 mod servers;
 mod session;
+mod uploads;
 mod voice;
 
 pub use pages::pages;
@@ -63,6 +69,8 @@ pub struct Doors {
     pub hosting: Hosting,
     /// What servers do by the clock.
     pub schedules: Schedules,
+    /// Their files.
+    pub files: Files,
     /// Voice channels.
     pub voice: Voice,
     /// Rooms, tables and who is at them.
@@ -116,6 +124,9 @@ fn table() -> Table<State> {
         people::routes(),
         servers::routes(),
         schedules::routes(),
+        files::routes(),
+        uploads::routes(),
+        archives::routes(),
         voice::routes(),
         lobby::routes(),
         order::routes(),

@@ -21,6 +21,7 @@
 mod entry;
 mod error;
 mod extract;
+mod handle;
 mod pack;
 mod read;
 mod tarball;
@@ -31,8 +32,7 @@ mod zipped;
 use std::str::FromStr;
 
 pub use error::ArchiveError;
-pub(crate) use extract::unpack;
-pub(crate) use pack::{gather, pack};
+pub(crate) use handle::PackWish;
 
 /// A kind of archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

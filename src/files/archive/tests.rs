@@ -21,6 +21,8 @@ use super::{
         copy::Copied,
         root::{Replace, Root},
     },
+    extract::unpack,
+    pack::{gather, pack},
     read::Source,
     *,
 };
