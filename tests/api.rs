@@ -21,6 +21,7 @@ use hyper_util::rt::TokioIo;
 use longhouse::{
     accounts::{self, Accounts},
     audit::{self, Audit},
+    files,
     hosting::{self, Hosting},
     http::{self, Limits, redirect::Redirects},
     lobby::{self, Lobby},
@@ -127,6 +128,11 @@ impl House {
         let accounts = Accounts::open(store.clone(), audit.clone()).unwrap();
         let stop = CancellationToken::new();
         let hosting = host(&folder, &store, &accounts, &audit, &stop);
+        let files = files::Settings {
+            state: folder.path().into(),
+            bin: Duration::from_secs(3600),
+        };
+        let (files, _) = files::open(files, hosting.clone(), store.clone(), audit.clone());
         let schedules = plan(&store, &hosting, &accounts, &audit, &stop);
         let (snapshots, keeping) = snapshots::open(
             snapshots::Settings {
@@ -153,6 +159,7 @@ impl House {
             audit,
             post,
             redirects: Redirects::new(Url::parse("http://localhost/").unwrap(), Vec::new()),
+            files,
             hosting,
             schedules,
             snapshots,
@@ -270,7 +277,9 @@ impl House {
 }
 
 fn catalog() -> Catalog {
-    let catalog = hosting::catalog(accounts::tables(audit::tables(Catalog::new())));
+    let catalog = files::tables(hosting::catalog(accounts::tables(audit::tables(
+        Catalog::new(),
+    ))));
     lobby::tables(voice::tables(catalog))
 }
 

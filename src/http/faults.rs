@@ -196,6 +196,7 @@ impl From<FilesError> for Fault {
             FilesError::Audit(error) => return error.into(),
             FilesError::Hosting(error) => return error.into(),
             FilesError::Path(_) => Code::BadPath,
+            FilesError::Archive(_) => Code::BadArchive,
             FilesError::NoSuchFile(_) => Code::NoSuchFile,
             FilesError::NotFolder(_)
             | FilesError::IsFolder(_)

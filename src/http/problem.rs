@@ -142,6 +142,8 @@ pub enum Code {
     BrokenOff,
     /// The path cannot be one of a server's file.
     BadPath,
+    /// The archive is damaged, of no known kind, or holds what is not unpacked.
+    BadArchive,
     /// The content is not what was announced.
     ContentMismatch,
     /// The body has too many bytes.
@@ -212,7 +214,7 @@ impl Code {
             }
             BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            BadName | BadPassword | BadField | NoSuchGame | NoSuchVersion => {
+            BadName | BadPassword | BadField | BadArchive | NoSuchGame | NoSuchVersion => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             UpgradeRequired => StatusCode::UPGRADE_REQUIRED,

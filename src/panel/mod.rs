@@ -8,6 +8,7 @@
 //! | `classes.rs` | resource classes; mounting, versions and marks of servers |
 //! | `schedules.rs` | what servers do by the clock |
 //! | `files.rs`, `uploads.rs` | a server's files, its bin, and uploads in pieces |
+//! | `archives.rs` | them as archives, and whole folders as streams |
 //! | `snapshots.rs` | snapshots of servers: take, look into, restore, verify |
 //! | `voice.rs` | voice channels, who is in them, and the right to a seat |
 //! | `lobby.rs`, `order.rs` | the lobby: rooms, tables, chat, standings; keeping order, definitions, permissions |
@@ -47,6 +48,7 @@ use crate::{
     voice::Voice,
 };
 
+mod archives;
 mod classes;
 mod files;
 mod house;
@@ -143,6 +145,7 @@ fn table() -> Table<State> {
         schedules::routes(),
         files::routes(),
         uploads::routes(),
+        archives::routes(),
         voice::routes(),
         lobby::routes(),
         order::routes(),
