@@ -66,6 +66,9 @@ pub(crate) enum Fault {
     /// No server has that id, name or title.
     #[error("no server `{}`", text::plain(.0))]
     NoServer(String),
+    /// Nothing was deleted lately.
+    #[error("the bin is empty")]
+    EmptyBin,
     /// No voice channel has that id or title.
     #[error("no voice channel `{}`", text::plain(.0))]
     NoChannel(String),

@@ -6,7 +6,7 @@
 //! servers or people: it asks, waits, and shows.
 //!
 //! ```text
-//!  args ──► main ──► server │ voice │ lobby │ people │ storage ──► control ──► STATE/control.sock
+//!  args ──► main ──► server │ files │ voice │ lobby │ people │ storage ──► control ──► STATE/control.sock
 //!                       │                                     │
 //!                 attach, screen, keyboard                 fault ──► exit code, hint
 //!                       └──► print, text ──► standard output
@@ -19,6 +19,7 @@ mod args;
 mod attach;
 mod control;
 mod fault;
+mod files;
 mod home;
 mod keyboard;
 mod lobby;
@@ -140,6 +141,7 @@ async fn ask(session: &Session, verb: Command) -> Result<(), Fault> {
     match verb {
         Command::Status => storage::status(session).await,
         Command::Server(verb) => server::run(session, verb).await,
+        Command::Files(verb) => files::run(session, verb).await,
         Command::Game(Game::List) => server::games(session).await,
         Command::Voice(verb) => voice::run(session, verb).await,
         Command::Lobby(verb) => lobby::run(session, verb).await,

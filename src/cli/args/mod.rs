@@ -1,5 +1,6 @@
 //! What can be typed, and nothing of what it does.
 
+mod files;
 mod lobby;
 mod people;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use self::values::{known, memory, number, setting};
 use crate::hosting::{Limits, Restart};
 
 pub(crate) use self::{
+    files::{At, Files, FromTo},
     lobby::{Lobby, Offender, What},
     people::{Audit, Grant, Token, User},
     values::Bound,
@@ -56,6 +58,9 @@ pub(crate) enum Command {
     /// Create, run and watch game servers.
     #[command(subcommand)]
     Server(Server),
+    /// List, fetch, send and change the files of servers.
+    #[command(subcommand)]
+    Files(Files),
     /// Say which games can be hosted.
     ///
     /// `longhouse game NAME`, with tictactoe, connectfour, reversi, dots or chess, is the program of that table game. The
