@@ -69,6 +69,9 @@ pub(crate) enum Fault {
     /// A verification found something.
     #[error("something is damaged")]
     Damaged,
+    /// Nothing was deleted lately.
+    #[error("the bin is empty")]
+    EmptyBin,
     /// No voice channel has that id or title.
     #[error("no voice channel `{}`", text::plain(.0))]
     NoChannel(String),

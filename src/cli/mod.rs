@@ -6,7 +6,7 @@
 //! servers or people: it asks, waits, and shows.
 //!
 //! ```text
-//!  args ──► main ──► server │ snapshots │ voice │ lobby │ people │ storage ──► control ──► STATE/control.sock
+//!  args ──► main ──► server │ files │ snapshots │ voice │ lobby │ people │ storage ──► control ──► STATE/control.sock
 //!                       │                                     │
 //!                 attach, screen, keyboard                 fault ──► exit code, hint
 //!                       └──► print, text ──► standard output
@@ -20,6 +20,7 @@ mod attach;
 mod class;
 mod control;
 mod fault;
+mod files;
 mod home;
 mod keyboard;
 mod lobby;
@@ -153,6 +154,7 @@ async fn ask(session: &Session, verb: Command) -> Result<(), Fault> {
         Command::Class(verb) => class::run(session, verb).await,
         Command::Schedule(verb) => schedules::run(session, verb).await,
         Command::Snapshot(verb) => snapshots::run(session, verb).await,
+        Command::Files(verb) => files::run(session, verb).await,
         Command::Game(Game::List) => server::games(session).await,
         Command::Voice(verb) => voice::run(session, verb).await,
         Command::Lobby(verb) => lobby::run(session, verb).await,

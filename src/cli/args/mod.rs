@@ -1,6 +1,7 @@
 //! What can be typed, and nothing of what it does.
 
 mod class;
+mod files;
 mod lobby;
 mod mail;
 mod people;
@@ -20,6 +21,7 @@ use crate::hosting::{Idle, Limits, Restart, Wait};
 
 pub(crate) use self::{
     class::Class,
+    files::{At, Files, FromTo},
     lobby::{Lobby, Offender, What},
     mail::Mail,
     people::{Audit, Grant, Token, User},
@@ -73,6 +75,9 @@ pub(crate) enum Command {
     /// Keep, look into and restore what servers' folders were.
     #[command(subcommand)]
     Snapshot(Snapshot),
+    /// List, fetch, send and change the files of servers.
+    #[command(subcommand)]
+    Files(Files),
     /// Say which games can be hosted.
     ///
     /// `longhouse game NAME`, with tictactoe, connectfour, reversi, dots or chess, is the program of that table game. The
