@@ -91,7 +91,7 @@ impl Drop for Acting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs, os::unix::fs::PermissionsExt as _};
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     fn root() -> bool {
         let root = Uid::effective().is_root();
