@@ -22,8 +22,9 @@ use longhouse::{
     accounts::{self, Accounts},
     audit::{self, Audit},
     hosting::{self, Hosting},
-    http::{self, Limits},
+    http::{self, Limits, redirect::Redirects},
     lobby::{self, Lobby},
+    mail::{self, Post},
     panel::{self, Doors, Finding, RHYTHM},
     schedules::{self, Schedules},
     store::{Catalog, Store, restore},
@@ -42,6 +43,7 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, client::IntoClientRequest},
 };
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 /// Reached only when something is broken.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -129,9 +131,14 @@ impl House {
         let (voice, kv) = talk(&store, &accounts, &audit, &stop).await;
         let lobby = receive(&folder, &store, &accounts, &audit, &stop).await;
         let metrics = Metrics::default();
+        let (post, sends) = Post::open(store.clone(), None, mail::Settings::silent(), stop.clone());
+        accounts.set_post(post.clone());
+        tokio::spawn(sends);
         let doors = Doors {
             accounts: accounts.clone(),
             audit,
+            post,
+            redirects: Redirects::new(Url::parse("http://localhost/").unwrap(), Vec::new()),
             hosting,
             schedules,
             voice,

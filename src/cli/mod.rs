@@ -23,6 +23,7 @@ mod fault;
 mod home;
 mod keyboard;
 mod lobby;
+mod mail;
 mod pages;
 mod people;
 mod permissions;
@@ -147,6 +148,7 @@ async fn ask(session: &Session, verb: Command) -> Result<(), Fault> {
         Command::Game(Game::List) => server::games(session).await,
         Command::Voice(verb) => voice::run(session, verb).await,
         Command::Lobby(verb) => lobby::run(session, verb).await,
+        Command::Mail(verb) => mail::run(session, verb).await,
         Command::User(verb) => people::user(session, verb).await,
         Command::Token(verb) => people::token(session, verb).await,
         Command::Grant(verb) => people::grant(session, verb).await,

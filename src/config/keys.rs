@@ -25,6 +25,7 @@ pub(super) const UIDS: &str = "hosting.uids";
 pub(super) const MEMORY: &str = "hosting.memory";
 pub(super) const RECYCLE: &str = "hosting.recycle";
 pub(super) const CONSOLE: &str = "hosting.console";
+pub(super) const FILES_BIN: &str = "files.bin";
 pub(super) const VOICE_LISTEN: &str = "voice.listen";
 pub(super) const VOICE_PORTS: &str = "voice.ports";
 pub(super) const LEGACY_ADMIN: &str = "voice.legacy_admin";
@@ -74,6 +75,7 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: MEMORY, default: "", meaning: "Memory that all mounted game servers may have together, like 32G; a server whose limit does not fit any more is not started. Empty: no budget" },
     Key { name: RECYCLE, default: "7d", meaning: "How long a deleted server's folder stays in the recycle bin" },
     Key { name: CONSOLE, default: "16M", meaning: "Console history to keep on disk per server" },
+    Key { name: FILES_BIN, default: "7d", meaning: "How long a file that was deleted from a server can be had back" },
     Key { name: VOICE_LISTEN, default: "0.0.0.0:8085", meaning: "Address and port of the KV voice protocol's control; voice channels use the same address" },
     Key { name: VOICE_PORTS, default: "40000-40999", meaning: "UDP ports for voice channels, one each" },
     Key { name: LEGACY_ADMIN, default: "false", meaning: "Whether KV's uid 0 is an administrator without any proof: false, true (for programs on this box), or anywhere" },

@@ -3,6 +3,7 @@
 //! Order: default, file, environment, flag; the later one wins. Each key `a.b` is also the variable
 //! `LONGHOUSE_A_B`. Without `--config`, `longhouse.toml` in the state folder is read when it is there.
 
+mod files;
 mod keys;
 mod lobby;
 mod mail;
@@ -30,6 +31,7 @@ use self::{
 };
 use crate::{accounts::Policy, voice::Legacy};
 
+pub use files::Files;
 pub use keys::commented_default;
 pub use lobby::{Lobby, Password};
 pub use mail::Mail;
@@ -56,6 +58,8 @@ pub struct Config {
     pub mail: Mail,
     /// What hosted servers may have.
     pub hosting: Hosting,
+    /// The files of servers.
+    pub files: Files,
     /// Where and how people talk.
     pub voice: Voice,
     /// Where and how people meet and play.
@@ -170,6 +174,7 @@ impl Config {
                 recycle: values.parse(RECYCLE, duration),
                 console: values.parse(CONSOLE, bytes),
             },
+            files: Files::read(&mut values),
             voice: Voice {
                 listen: values.parse(VOICE_LISTEN, address),
                 ports: values.parse(VOICE_PORTS, str::parse),

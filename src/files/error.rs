@@ -96,14 +96,12 @@ pub enum FilesError {
         /// What was wanted beyond that.
         wanted: u64,
     },
-    /// More than is done at once.
-    #[error("{what}: at most {most}")]
-    TooMuch {
-        /// Of what.
-        what: &'static str,
-        /// The limit.
-        most: u64,
-    },
+    /// More bytes than are added at once.
+    #[error("at most {0} bytes can be added at once: an upload takes more")]
+    TooLarge(usize),
+    /// More uploads than are kept at once.
+    #[error("the server has {0} unfinished uploads: finish one, or give one up")]
+    TooManyUploads(usize),
     /// A value that cannot be what it was asked to be.
     #[error("{what} {why}")]
     Bad {

@@ -28,7 +28,7 @@ use nix::{
         renameat2,
     },
     sys::stat::{FchmodatFlags, Mode, fchmodat, fstat, fstatat, mkdirat},
-    unistd::{UnlinkatFlags, fsync, symlinkat, unlinkat},
+    unistd::{fsync, symlinkat},
 };
 
 use super::{
@@ -190,15 +190,6 @@ impl Inside<'_> {
         reopen(&seen, path, OFlag::O_RDWR | OFlag::O_APPEND)
     }
 
-    /// Every name in the folder `path` with what it is, where the file system says, in no order.
-    pub(crate) fn names(
-        &self,
-        path: &FilePath,
-    ) -> Result<impl Iterator<Item = Result<(Vec<u8>, Option<Kind>), FilesError>> + use<>, FilesError>
-    {
-        names(self.folder(path)?, path)
-    }
-
     /// Makes the folder `path`, whose parent is there.
     pub(crate) fn make(&self, path: &FilePath) -> Result<(), FilesError> {
         let place = self.place(path)?;
@@ -231,6 +222,13 @@ impl Inside<'_> {
         self.folder(path).map(drop)
     }
 
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "what is unpacked has links, and nothing is unpacked yet"
+        )
+    )]
     /// Makes a link at `path` to `target`, which must stay in the server's folder by its words.
     pub(crate) fn link(&self, path: &FilePath, target: &[u8]) -> Result<(), FilesError> {
         let (parent, _) = path.split().ok_or(PathError::Whole)?;
@@ -254,16 +252,6 @@ impl Inside<'_> {
     /// Where the link at `path` leads, by its words.
     pub(crate) fn read_link(&self, path: &FilePath) -> Result<Vec<u8>, FilesError> {
         read_link_in(&self.place(path)?.folder, path)
-    }
-
-    /// Removes the file, link, pipe or device `path`, or the empty folder.
-    pub(crate) fn remove(&self, path: &FilePath) -> Result<(), FilesError> {
-        let place = self.place(path)?;
-        let flag = match place.look()?.kind {
-            Kind::Folder => UnlinkatFlags::RemoveDir,
-            _ => UnlinkatFlags::NoRemoveDir,
-        };
-        unlinkat(&place.folder, &*place.name, flag).map_err(|error| at(path, error))
     }
 
     /// Gives `from` the name `to`.
@@ -414,6 +402,13 @@ fn reopen(seen: &OwnedFd, path: &FilePath, flags: OFlag) -> Result<(File, About)
     Ok((opened.into(), about))
 }
 
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "what is unpacked has links, and nothing is unpacked yet"
+    )
+)]
 /// Whether a link's target stays inside, by its words, from `depth` folders down.
 fn stays(target: &[u8], mut depth: usize) -> bool {
     if target.is_empty() || target.starts_with(b"/") || target.contains(&0) {

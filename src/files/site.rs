@@ -48,6 +48,11 @@ pub(crate) struct Lasting {
 }
 
 impl Lasting {
+    /// What was counted does not hold any more.
+    pub(super) fn forget_count(&self) {
+        self.room.forget();
+    }
+
     /// Waits for one's turn. What frees room takes a turn, too: so nobody asks for room in theirs.
     pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
@@ -323,6 +328,12 @@ impl Site {
     pub(crate) fn delete(&self, path: &FilePath) -> Result<Deletion, FilesError> {
         let _turn = self.turn();
         bin::put(self, path)
+    }
+
+    /// Removes a deletion for good.
+    pub(crate) fn purge(&self, id: u64) -> Result<(), FilesError> {
+        let _turn = self.turn();
+        bin::drop_one(self, id)
     }
 
     /// Has a deletion back, where it was or at `to`.

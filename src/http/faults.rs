@@ -7,6 +7,7 @@ use super::problem::{Code, Fault};
 use crate::{
     accounts::AccountsError,
     audit::AuditError,
+    files::FilesError,
     hosting::HostingError,
     keeper::KeeperError,
     lobby::{LobbyError, ledger::LedgerError, wire::terms},
@@ -181,6 +182,61 @@ impl From<SchedulesError> for Fault {
             SchedulesError::TooMany { .. } => Code::TooManySchedules,
             SchedulesError::Running(_) => Code::Busy,
             SchedulesError::Closed => Code::Closing,
+        };
+        Self::new(code, detail)
+    }
+}
+
+impl From<FilesError> for Fault {
+    fn from(error: FilesError) -> Self {
+        let detail = error.to_string();
+        let code = match error {
+            FilesError::Store(error) => return error.into(),
+            FilesError::Audit(error) => return error.into(),
+            FilesError::Hosting(error) => return error.into(),
+            FilesError::Path(_) => Code::BadPath,
+            FilesError::NoSuchFile(_) => Code::NoSuchFile,
+            FilesError::NotFolder(_)
+            | FilesError::IsFolder(_)
+            | FilesError::NotEmpty(_)
+            | FilesError::Special { .. }
+            | FilesError::Link(_)
+            | FilesError::IntoItself { .. } => Code::WrongKind,
+            FilesError::Exists(_) => Code::FileExists,
+            FilesError::LeadsOut(_) => Code::LeadsOut,
+            FilesError::NotPermitted(_) => Code::NotPermitted,
+            FilesError::Changed(_) => Code::FileChanged,
+            FilesError::Checksum { .. } | FilesError::Length { .. } => Code::ContentMismatch,
+            FilesError::DiskFull(_) => Code::DiskFull,
+            FilesError::OverLimit {
+                limit,
+                used,
+                wanted,
+            } => {
+                return Self::new(Code::OverLimit, detail)
+                    .member("limit", limit)
+                    .member("used", used)
+                    .member("wanted", wanted);
+            }
+            FilesError::TooLarge(most) => {
+                return Self::new(Code::BodyTooLarge, detail).member("limit", most);
+            }
+            FilesError::TooManyUploads(_) => Code::TooBusy,
+            FilesError::Bad { what, .. } => {
+                return Self::new(Code::BadField, detail).member("field", what);
+            }
+            FilesError::NoSuchUpload(_) => Code::NoSuchUpload,
+            FilesError::Offset { at, .. } => {
+                return Self::new(Code::WrongOffset, detail).member("offset", at);
+            }
+            FilesError::Busy(_) => Code::Busy,
+            FilesError::NoSuchDeletion(_) => Code::NoSuchDeletion,
+            FilesError::BrokenOff(_) => Code::BrokenOff,
+            FilesError::Io { .. } => {
+                let detail =
+                    "a file of the server could not be read or written; the box's log says which";
+                return Self::internal(Code::Internal, detail, &error);
+            }
         };
         Self::new(code, detail)
     }

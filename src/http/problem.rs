@@ -72,6 +72,12 @@ pub enum Code {
     NoSuchLetter,
     /// The link was used, has expired or gave way to a newer one.
     LinkGone,
+    /// No such file or folder.
+    NoSuchFile,
+    /// No such upload, or it has expired.
+    NoSuchUpload,
+    /// Nothing of that number is in the server's bin.
+    NoSuchDeletion,
     /// Not in that way.
     MethodNotAllowed,
     /// The body took too long.
@@ -106,6 +112,28 @@ pub enum Code {
     TooManySchedules,
     /// The lobby's rules are against it just now; `result` is what its protocol calls that.
     LobbyRefused,
+    /// Something of that name is there already.
+    FileExists,
+    /// A folder where a file is needed, the other way round, or a device, pipe or socket.
+    WrongKind,
+    /// The path leads out of the server's folder.
+    LeadsOut,
+    /// The server's user may not do that with the file.
+    NotPermitted,
+    /// The file is not what `If-Match` says.
+    FileChanged,
+    /// The piece does not begin where the upload goes on; `offset` says where that is.
+    WrongOffset,
+    /// The server has all the room on the disk that it may have.
+    OverLimit,
+    /// The range begins after the end of the file.
+    BadRange,
+    /// The body ended before its time.
+    BrokenOff,
+    /// The path cannot be one of a server's file.
+    BadPath,
+    /// The content is not what was announced.
+    ContentMismatch,
     /// The body has too many bytes.
     BodyTooLarge,
     /// The body must say that it is JSON.
@@ -147,7 +175,13 @@ impl Code {
     pub fn status(self) -> StatusCode {
         use Code::*;
         match self {
-            BadJson | BadQuery => StatusCode::BAD_REQUEST,
+            BadJson | BadQuery | BrokenOff | BadPath => StatusCode::BAD_REQUEST,
+            FileChanged => StatusCode::PRECONDITION_FAILED,
+            BadRange => StatusCode::RANGE_NOT_SATISFIABLE,
+            LeadsOut | NotPermitted => StatusCode::FORBIDDEN,
+            FileExists | WrongKind | WrongOffset => StatusCode::CONFLICT,
+            ContentMismatch => StatusCode::UNPROCESSABLE_ENTITY,
+            NoSuchFile | NoSuchUpload | NoSuchDeletion => StatusCode::NOT_FOUND,
             Unauthenticated | WrongCredentials | WrongToken => StatusCode::UNAUTHORIZED,
             Forbidden | CrossSite | SetupRefused | AccountNeeded => StatusCode::FORBIDDEN,
             NotFound | NoSuchAccount | NoSuchToken | NoSuchGrant | NoSuchServer | NoSuchChannel
@@ -171,7 +205,7 @@ impl Code {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
             Closing | TooBusy => StatusCode::SERVICE_UNAVAILABLE,
-            DiskFull => StatusCode::INSUFFICIENT_STORAGE,
+            DiskFull | OverLimit => StatusCode::INSUFFICIENT_STORAGE,
         }
     }
 }

@@ -3,9 +3,11 @@
 //! | file | routes |
 //! |---|---|
 //! | `people.rs` | set-up, login, accounts, tokens, grants |
+//! | `mail.rs`, `links.rs` | letters, what people ask for by letter, and the pages that mailed links open |
 //! | `servers.rs` | games, servers, their power and consoles |
 //! | `classes.rs` | resource classes; mounting, versions and marks of servers |
 //! | `schedules.rs` | what servers do by the clock |
+//! | `files.rs`, `uploads.rs` | a server's files, its bin, and uploads in pieces |
 //! | `voice.rs` | voice channels, who is in them, and the right to a seat |
 //! | `lobby.rs`, `order.rs` | the lobby: rooms, tables, chat, standings; keeping order, definitions, permissions |
 //! | `live.rs` | WebSockets: a console as it grows, events of servers, voice and lobby as they happen |
@@ -28,12 +30,15 @@ use warp::{filters::BoxedFilter, http::StatusCode, reply::Response};
 use crate::{
     accounts::{Accounts, AccountsError, Principal, Subject, Verb},
     audit::Audit,
+    files::Files,
     hosting::Hosting,
     http::{
         problem::{Code, Fault},
+        redirect::Redirects,
         routes::{Call, Route, Table},
     },
     lobby::Lobby,
+    mail::Post,
     schedules::Schedules,
     store::{Catalog, Store},
     telemetry::Metrics,
@@ -41,9 +46,12 @@ use crate::{
 };
 
 mod classes;
+mod files;
 mod house;
+mod links;
 mod live;
 mod lobby;
+mod mail;
 mod manman;
 mod order;
 mod pages;
@@ -51,6 +59,7 @@ mod people;
 mod schedules;
 mod servers;
 mod session;
+mod uploads;
 mod voice;
 
 pub use pages::pages;
@@ -61,10 +70,16 @@ pub struct Doors {
     pub accounts: Accounts,
     /// The log of who did what.
     pub audit: Audit,
+    /// Letters.
+    pub post: Post,
+    /// Where browsers may be sent.
+    pub redirects: Redirects,
     /// Servers.
     pub hosting: Hosting,
     /// What servers do by the clock.
     pub schedules: Schedules,
+    /// Their files.
+    pub files: Files,
     /// Voice channels.
     pub voice: Voice,
     /// Rooms, tables and who is at them.
@@ -116,9 +131,13 @@ pub fn routes(doors: Doors) -> BoxedFilter<(Response,)> {
 fn table() -> Table<State> {
     let all = [
         people::routes(),
+        mail::routes(),
+        links::routes(),
         servers::routes(),
         classes::routes(),
         schedules::routes(),
+        files::routes(),
+        uploads::routes(),
         voice::routes(),
         lobby::routes(),
         order::routes(),

@@ -2,6 +2,7 @@
 
 mod class;
 mod lobby;
+mod mail;
 mod people;
 mod schedules;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use crate::hosting::{Idle, Limits, Restart, Wait};
 pub(crate) use self::{
     class::Class,
     lobby::{Lobby, Offender, What},
+    mail::Mail,
     people::{Audit, Grant, Token, User},
     schedules::{Planned, Schedule},
     values::Bound,
@@ -82,6 +84,9 @@ pub(crate) enum Command {
     /// The lobby: rooms, tables, who plays what, and keeping order.
     #[command(subcommand)]
     Lobby(Lobby),
+    /// Letters that have not left the box.
+    #[command(subcommand)]
+    Mail(Mail),
     /// The people of this box.
     #[command(subcommand)]
     User(User),
