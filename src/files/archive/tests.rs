@@ -5,7 +5,7 @@ use std::{
     io::{Cursor, Read, Write},
     os::unix::{
         ffi::OsStrExt as _,
-        fs::{MetadataExt as _, PermissionsExt as _, symlink},
+        fs::{MetadataExt as _, PermissionsExt, symlink},
     },
     path::Path,
 };
