@@ -37,7 +37,9 @@ use crate::{
     lobby::{self, Lobby},
     net,
     panel::{self, Doors, Finding},
+    rpc::{self, Rpc},
     sandbox,
+    schedules::{self, Schedules},
     store::{Catalog, LockError, StateLock, Store},
     telemetry::{self, Metrics, http::Readiness},
     tls,
@@ -53,7 +55,8 @@ const BLOCKING: usize = 64;
 /// Every table of the box, for backup, restore and check.
 pub fn catalog() -> Catalog {
     let people = accounts::tables(audit::tables(Catalog::new()));
-    files::tables(tls::tables(voice::tables(hosting::catalog(people))))
+    let servers = files::tables(schedules::tables(hosting::catalog(people)));
+    tls::tables(voice::tables(servers))
 }
 
 /// What is wrong with the game definitions, shipped and in `data`: a sentence each.
@@ -127,6 +130,7 @@ struct House {
     accounts: Accounts,
     audit: Audit,
     hosting: Hosting,
+    schedules: Schedules,
     files: Files,
     voice: Voice,
     lobby: Lobby,
@@ -134,6 +138,8 @@ struct House {
     http: TcpListener,
     admin: TcpListener,
     control: UnixListener,
+    /// MyOTTD's daemons that have a port of their own.
+    rpc: Vec<(rpc::Daemon, TcpListener)>,
     endpoints: BTreeMap<String, String>,
     parts: JoinSet<&'static str>,
     stop: CancellationToken,
@@ -166,6 +172,13 @@ impl House {
             endpoints.insert("lobby.meta_listen".into(), meta.local_addr()?.to_string());
         }
 
+        let mut own = Vec::new();
+        for &(key, daemon, address) in &config.rpc.doors {
+            let door = listen(address, key)?;
+            endpoints.insert(key.into(), door.local_addr()?.to_string());
+            own.push((daemon, door));
+        }
+
         let store = Store::open(&config.state)?;
         let audit = Audit::open(store.clone())?;
         let accounts = Accounts::open(store.clone(), audit.clone())?;
@@ -190,6 +203,21 @@ impl House {
         parts.spawn(async move {
             stopped.run_until_cancelled(run).await;
             "hosting"
+        });
+        let (schedules, run) = schedules::open(
+            &schedules::Settings {
+                zone: config.schedules_zone.clone(),
+            },
+            store.clone(),
+            hosting.clone(),
+            accounts.clone(),
+            audit.clone(),
+            None,
+        )?;
+        let stopped = stop.clone();
+        parts.spawn(async move {
+            stopped.run_until_cancelled(run).await;
+            "schedules"
         });
         let (files, run) = files::open(
             files::Settings {
@@ -269,6 +297,7 @@ impl House {
             accounts,
             audit,
             hosting,
+            schedules,
             files,
             voice,
             lobby,
@@ -276,6 +305,7 @@ impl House {
             http,
             admin,
             control,
+            rpc: own,
             endpoints,
             parts,
             stop,
@@ -289,6 +319,7 @@ impl House {
         let readiness = Readiness::default();
         let admin = self.admin_routes(&readiness);
         let doors = self.doors();
+        let rpc = self.rpc();
         let Self {
             config,
             accounts,
@@ -296,19 +327,26 @@ impl House {
             http,
             admin: admin_listener,
             control,
+            rpc: own,
             endpoints,
             mut parts,
             stop,
             ..
         } = self;
 
-        let routes = panel::routes(doors).or(panel::pages()).unify().boxed();
+        let routes = panel::routes(doors).or(panel::pages()).unify();
+        let routes = routes.or(rpc::routes(rpc.clone(), None)).unify().boxed();
         let limits = Limits::default();
-        for (part, listener, routes) in [
+        let mut served = vec![
             ("http", http::Listener::from(http), routes.clone()),
             ("control", control.into(), routes),
             ("admin", admin_listener.into(), admin),
-        ] {
+        ];
+        for (daemon, listener) in own {
+            let routes = rpc::routes(rpc.clone(), Some(daemon));
+            served.push((daemon.name(), listener.into(), routes));
+        }
+        for (part, listener, routes) in served {
             let serving = http::serve(listener, routes, limits, metrics.clone(), stop.clone());
             parts.spawn(async move {
                 serving.await;
@@ -351,7 +389,10 @@ impl House {
             accounts: self.accounts.clone(),
             audit: self.audit.clone(),
             hosting: self.hosting.clone(),
+            schedules: self.schedules.clone(),
             files: self.files.clone(),
+            url: self.config.web.url.clone(),
+            redirects: self.config.web.redirects.clone(),
             voice: self.voice.clone(),
             lobby: self.lobby.clone(),
             store: self.store.clone(),
@@ -368,6 +409,21 @@ impl House {
             rhythm: panel::RHYTHM,
             stop: self.stop.clone(),
         }
+    }
+
+    fn rpc(&self) -> Rpc {
+        Rpc::new(rpc::Services {
+            accounts: self.accounts.clone(),
+            audit: self.audit.clone(),
+            hosting: self.hosting.clone(),
+            files: self.files.clone(),
+            streams: rpc::Streams::new(
+                self.config.rpc.stream_targets.clone(),
+                self.endpoints.values().filter_map(|door| door.parse().ok()),
+                self.stop.clone(),
+            ),
+            metrics: self.metrics.clone(),
+        })
     }
 
     fn admin_routes(

@@ -25,6 +25,7 @@ use longhouse::{
     http::{self, Limits},
     lobby::{self, Lobby},
     panel::{self, Doors, Finding, RHYTHM},
+    schedules::{self, Schedules},
     store::{Catalog, Store, restore},
     telemetry::Metrics,
     voice::{self, Legacy, Voice},
@@ -124,6 +125,7 @@ impl House {
         let accounts = Accounts::open(store.clone(), audit.clone()).unwrap();
         let stop = CancellationToken::new();
         let hosting = host(&folder, &store, &accounts, &audit, &stop);
+        let schedules = plan(&store, &hosting, &accounts, &audit, &stop);
         let (voice, kv) = talk(&store, &accounts, &audit, &stop).await;
         let lobby = receive(&folder, &store, &accounts, &audit, &stop).await;
         let metrics = Metrics::default();
@@ -131,6 +133,7 @@ impl House {
             accounts: accounts.clone(),
             audit,
             hosting,
+            schedules,
             voice,
             lobby,
             store,
@@ -274,6 +277,30 @@ fn host(
     let stop = stop.clone();
     tokio::spawn(async move { stop.run_until_cancelled(run).await });
     hosting
+}
+
+/// Schedules as the daemon has them.
+fn plan(
+    store: &Store,
+    hosting: &Hosting,
+    accounts: &Accounts,
+    audit: &Audit,
+    stop: &CancellationToken,
+) -> Schedules {
+    let settings = schedules::Settings { zone: "UTC".into() };
+    let (hosting, accounts) = (hosting.clone(), accounts.clone());
+    let opened = schedules::open(
+        &settings,
+        store.clone(),
+        hosting,
+        accounts,
+        audit.clone(),
+        None,
+    );
+    let (schedules, run) = opened.unwrap();
+    let stop = stop.clone();
+    tokio::spawn(async move { stop.run_until_cancelled(run).await });
+    schedules
 }
 
 /// Voice as the daemon has it, and where its control is.

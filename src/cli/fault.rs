@@ -110,6 +110,9 @@ pub(crate) enum Fault {
         state: String,
         reason: Option<String>,
     },
+    /// A schedule did not get to its end.
+    #[error("`{}` {}", text::plain(.name), text::plain(.how))]
+    Unfinished { name: String, how: String },
     /// The server did not settle in time.
     #[error("{name} is still {state} after {} s; it goes on without this command", .after.as_secs())]
     Unsettled {

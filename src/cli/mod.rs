@@ -30,6 +30,7 @@ mod play;
 mod power;
 mod print;
 mod prompt;
+mod schedules;
 mod screen;
 mod server;
 mod sheet;
@@ -142,6 +143,7 @@ async fn ask(session: &Session, verb: Command) -> Result<(), Fault> {
         Command::Status => storage::status(session).await,
         Command::Server(verb) => server::run(session, verb).await,
         Command::Files(verb) => files::run(session, verb).await,
+        Command::Schedule(verb) => schedules::run(session, verb).await,
         Command::Game(Game::List) => server::games(session).await,
         Command::Voice(verb) => voice::run(session, verb).await,
         Command::Lobby(verb) => lobby::run(session, verb).await,

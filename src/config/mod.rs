@@ -6,7 +6,10 @@
 mod files;
 mod keys;
 mod lobby;
+mod mail;
+mod rpc;
 mod values;
+mod web;
 mod words;
 
 use std::{
@@ -20,16 +23,19 @@ use std::{
 use self::{
     keys::{
         ADMIN_LISTEN, CONSOLE, DATA, HTTP_LISTEN, KEYS, LEGACY_ADMIN, PORTS, RECYCLE, REGISTRATION,
-        STATE, UIDS, VOICE_LISTEN, VOICE_PORTS, VOICE_RATE, VOICE_SHARDS,
+        SCHEDULES_ZONE, STATE, UIDS, VOICE_LISTEN, VOICE_PORTS, VOICE_RATE, VOICE_SHARDS,
     },
     values::Values,
-    words::{address, bytes, duration, legacy, rate, shards},
+    words::{address, bytes, duration, legacy, rate, shards, zone},
 };
 use crate::{accounts::Policy, voice::Legacy};
 
 pub use files::Files;
 pub use keys::commented_default;
 pub use lobby::{Lobby, Password};
+pub use mail::Mail;
+pub use rpc::Rpc;
+pub use web::Web;
 pub use words::{Span, Uid};
 
 /// All that can be configured.
@@ -41,10 +47,14 @@ pub struct Config {
     pub data: Option<PathBuf>,
     /// Where players and administrators reach the HTTP API.
     pub http_listen: SocketAddr,
+    /// How people know the box, and where it may send them.
+    pub web: Web,
     /// Where `/live`, `/ready` and `/metrics` are.
     pub admin_listen: SocketAddr,
     /// Who may make an account for themselves.
     pub registration: Policy,
+    /// How mail leaves the box.
+    pub mail: Mail,
     /// What hosted servers may have.
     pub hosting: Hosting,
     /// The files of servers.
@@ -53,6 +63,10 @@ pub struct Config {
     pub voice: Voice,
     /// Where and how people meet and play.
     pub lobby: Lobby,
+    /// Where MyOTTD's daemons answer.
+    pub rpc: Rpc,
+    /// The time zone of schedules that name none; empty: the machine's.
+    pub schedules_zone: String,
     /// What is odd but no fault, to be logged at start.
     pub notes: Vec<String>,
 }
@@ -146,8 +160,10 @@ impl Config {
             data: Some(PathBuf::from(values.text(DATA)))
                 .filter(|path| !path.as_os_str().is_empty()),
             http_listen: values.parse(HTTP_LISTEN, address),
+            web: Web::read(&mut values),
             admin_listen: values.parse(ADMIN_LISTEN, address),
             registration: values.parse(REGISTRATION, str::parse),
+            mail: Mail::read(&mut values),
             hosting: Hosting {
                 ports: values.parse(PORTS, str::parse),
                 uids,
@@ -163,6 +179,8 @@ impl Config {
                 shards: values.parse(VOICE_SHARDS, shards),
             },
             lobby: Lobby::read(&mut values, uids),
+            rpc: Rpc::read(&mut values),
+            schedules_zone: values.parse(SCHEDULES_ZONE, zone),
             notes: Vec::new(),
         };
         if let Some(data) = &config.data

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::voice::Legacy;
+use crate::{schedules::when, voice::Legacy};
 
 /// An unprivileged user id: 1 to 2^31 - 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,6 +90,11 @@ pub(super) fn yes(text: &str) -> Result<bool, String> {
 pub(super) fn count(text: &str) -> Result<NonZeroUsize, String> {
     text.parse()
         .map_err(|_| format!("`{text}` is not a number from 1 on"))
+}
+
+/// A zone that is known, by its name.
+pub(super) fn zone(text: &str) -> Result<String, String> {
+    when::zone(text).map(|_| text.into())
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {

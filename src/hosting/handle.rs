@@ -398,6 +398,21 @@ impl Hosting {
         self.ask(|reply| Command::Home(id, reply)).await?
     }
 
+    /// The file that configures its game, below its folder: the first in which keys are set, else the first that is
+    /// written; none when its definition names none.
+    pub(crate) async fn config_path(
+        &self,
+        by: &Principal,
+        id: ServerId,
+    ) -> Result<Option<String>, HostingError> {
+        let game = self.get(by, id).await?.game;
+        let definition = self.library.get(&game);
+        let definition = definition.ok_or(HostingError::NoSuchGame(game))?;
+        let files = &definition.files;
+        let set = files.iter().find(|file| !file.set.is_empty());
+        Ok(set.or(files.first()).map(|file| file.path.clone()))
+    }
+
     /// Its console to read, and a watch of the newest sequence number.
     pub async fn console(
         &self,

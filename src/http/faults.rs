@@ -11,6 +11,8 @@ use crate::{
     hosting::HostingError,
     keeper::KeeperError,
     lobby::{LobbyError, ledger::LedgerError, wire::terms},
+    mail::MailError,
+    schedules::SchedulesError,
     store::StoreError,
     voice::VoiceError,
 };
@@ -66,6 +68,15 @@ impl From<AccountsError> for Fault {
                     .member("retry_after_s", seconds)
                     .header(header::RETRY_AFTER, seconds);
             }
+            AccountsError::TooManyLetters { retry_after } => {
+                let seconds = retry_after.as_secs().max(1);
+                return Self::new(Code::TooFast, error.to_string())
+                    .member("retry_after_s", seconds)
+                    .header(header::RETRY_AFTER, seconds);
+            }
+            AccountsError::Mail(error) => return error.into(),
+            AccountsError::Unverified(_) => Code::WrongCredentials,
+            AccountsError::AlreadyVerified(_) | AccountsError::LinkGone => Code::LinkGone,
             AccountsError::RegistrationClosed => Code::Forbidden,
             AccountsError::WrongCredentials => Code::WrongCredentials,
             AccountsError::WrongToken => Code::WrongToken,
@@ -86,6 +97,26 @@ impl From<AccountsError> for Fault {
             }
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<MailError> for Fault {
+    fn from(error: MailError) -> Self {
+        let detail = error.to_string();
+        let code = match error {
+            MailError::Store(error) => return error.into(),
+            MailError::Audit(error) => return error.into(),
+            MailError::BadAddress(_) => {
+                return Self::new(Code::BadField, detail).member("field", "mail address");
+            }
+            MailError::Full(_) => {
+                return Self::new(Code::TooBusy, detail).header(header::RETRY_AFTER, 60);
+            }
+            MailError::NoSuchLetter(_) => Code::NoSuchLetter,
+            MailError::Sending(_) => Code::Busy,
+            MailError::TooOld(_) => Code::LinkGone,
+        };
+        Self::new(code, detail)
     }
 }
 
@@ -121,6 +152,27 @@ impl From<HostingError> for Fault {
             HostingError::Unconfirmed { .. } => Code::Unconfirmed,
             HostingError::Forbidden { .. } | HostingError::MayNotCreate => Code::Forbidden,
             HostingError::Closed => Code::Closing,
+        };
+        Self::new(code, detail)
+    }
+}
+
+impl From<SchedulesError> for Fault {
+    fn from(error: SchedulesError) -> Self {
+        let detail = error.to_string();
+        let code = match error {
+            SchedulesError::Store(error) => return error.into(),
+            SchedulesError::Audit(error) => return error.into(),
+            SchedulesError::Hosting(error) => return error.into(),
+            SchedulesError::Bad { field, why } => {
+                return Self::new(Code::BadField, detail)
+                    .member("field", field)
+                    .member("why", why);
+            }
+            SchedulesError::NoSuchSchedule { .. } => Code::NoSuchSchedule,
+            SchedulesError::TooMany { .. } => Code::TooManySchedules,
+            SchedulesError::Running(_) => Code::Busy,
+            SchedulesError::Closed => Code::Closing,
         };
         Self::new(code, detail)
     }

@@ -50,6 +50,8 @@ pub enum Code {
     NoSuchGrant,
     /// No such server, or not theirs to see.
     NoSuchServer,
+    /// The server has no such schedule.
+    NoSuchSchedule,
     /// No such voice channel.
     NoSuchChannel,
     /// Nobody of that uid is in the voice channel.
@@ -66,6 +68,10 @@ pub enum Code {
     NoSuchDefinition,
     /// No such saved game.
     NoSuchSavegame,
+    /// No such letter waits.
+    NoSuchLetter,
+    /// The link was used, has expired or gave way to a newer one.
+    LinkGone,
     /// No such file or folder.
     NoSuchFile,
     /// No such upload, or it has expired.
@@ -92,6 +98,8 @@ pub enum Code {
     Busy,
     /// Deleting asks for the name.
     Unconfirmed,
+    /// The server has as many schedules as it may.
+    TooManySchedules,
     /// The lobby's rules are against it just now; `result` is what its protocol calls that.
     LobbyRefused,
     /// Something of that name is there already.
@@ -167,12 +175,14 @@ impl Code {
             Unauthenticated | WrongCredentials | WrongToken => StatusCode::UNAUTHORIZED,
             Forbidden | CrossSite | SetupRefused | AccountNeeded => StatusCode::FORBIDDEN,
             NotFound | NoSuchAccount | NoSuchToken | NoSuchGrant | NoSuchServer | NoSuchChannel
-            | NoSuchMember | NoSuchRoom | NoSuchTable | NoSuchPlayer | NoSuchBan
-            | NoSuchDefinition | NoSuchSavegame => StatusCode::NOT_FOUND,
+            | NoSuchSchedule | NoSuchMember | NoSuchRoom | NoSuchTable | NoSuchPlayer
+            | NoSuchBan | NoSuchDefinition | NoSuchSavegame => StatusCode::NOT_FOUND,
+            NoSuchLetter => StatusCode::NOT_FOUND,
+            LinkGone => StatusCode::GONE,
             MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             NameTaken | LastAdmin | GameUnavailable | NoFreePort | PortTaken | NotRunning
-            | Busy | Unconfirmed | LobbyRefused => StatusCode::CONFLICT,
+            | Busy | Unconfirmed | LobbyRefused | TooManySchedules => StatusCode::CONFLICT,
             BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             BadName | BadPassword | BadField | NoSuchGame | NoSuchVersion => {

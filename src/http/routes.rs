@@ -25,7 +25,7 @@ use warp::{
 
 use super::{
     Limits, Peer,
-    body::{self, Chunks},
+    body::{self, Bulk, Chunks, Held},
     caller::{self, Proof},
     openapi::Shape,
     problem::{Code, Fault, guard},
@@ -431,8 +431,7 @@ impl Call {
     /// A page can send a form across sites without asking, but not JSON: so that is what browsers must send.
     async fn body(&mut self) -> Result<Vec<u8>, Fault> {
         let chunks = self.chunks.take().expect("a handler reads its body once");
-        let length = self.headers.get(header::CONTENT_LENGTH);
-        let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
+        let length = self.announced();
         let Limits {
             body, body_time, ..
         } = self.limits;
@@ -442,6 +441,19 @@ impl Call {
             return Err(Fault::new(Code::NotJson, detail));
         }
         Ok(bytes)
+    }
+
+    /// The body of a route that takes large ones. Not for what a browser's cookie proves: nothing says here what it is.
+    pub(crate) async fn bulk(&mut self, bulk: &Bulk) -> Result<Held, Fault> {
+        let chunks = self.chunks.take().expect("a handler reads its body once");
+        let length = self.announced();
+        bulk.read(chunks, length).await
+    }
+
+    /// The content-length, if one was sent.
+    fn announced(&self) -> Option<u64> {
+        let length = self.headers.get(header::CONTENT_LENGTH)?;
+        length.to_str().ok()?.parse().ok()
     }
 
     fn says_json(&self) -> bool {

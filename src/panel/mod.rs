@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `people.rs` | set-up, login, accounts, tokens, grants |
 //! | `servers.rs` | games, servers, their power and consoles |
+//! | `schedules.rs` | what servers do by the clock |
+//! | `doors.rs` | MyOTTD's `/download` and `/upload` |
 //! | `files.rs`, `uploads.rs` | a server's files, its bin, and uploads in pieces |
 //! | `voice.rs` | voice channels, who is in them, and the right to a seat |
 //! | `lobby.rs`, `order.rs` | the lobby: rooms, tables, chat, standings; keeping order, definitions, permissions |
@@ -21,6 +23,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde::Serialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 use utoipa::ToSchema;
 use warp::{filters::BoxedFilter, http::StatusCode, reply::Response};
 
@@ -31,14 +34,17 @@ use crate::{
     hosting::Hosting,
     http::{
         problem::{Code, Fault},
+        redirect::Place,
         routes::{Call, Route, Table},
     },
     lobby::Lobby,
+    schedules::Schedules,
     store::{Catalog, Store},
     telemetry::Metrics,
     voice::Voice,
 };
 
+mod doors;
 mod files;
 mod house;
 mod live;
@@ -47,6 +53,7 @@ mod manman;
 mod order;
 mod pages;
 mod people;
+mod schedules;
 mod servers;
 mod session;
 mod uploads;
@@ -62,8 +69,14 @@ pub struct Doors {
     pub audit: Audit,
     /// Servers.
     pub hosting: Hosting,
+    /// What servers do by the clock.
+    pub schedules: Schedules,
     /// Their files.
     pub files: Files,
+    /// How people reach the box, when it was said.
+    pub url: Option<Url>,
+    /// Where else they may be sent.
+    pub redirects: Vec<Place>,
     /// Voice channels.
     pub voice: Voice,
     /// Rooms, tables and who is at them.
@@ -116,7 +129,9 @@ fn table() -> Table<State> {
     let all = [
         people::routes(),
         servers::routes(),
+        schedules::routes(),
         files::routes(),
+        doors::routes(),
         uploads::routes(),
         voice::routes(),
         lobby::routes(),

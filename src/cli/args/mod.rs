@@ -3,6 +3,7 @@
 mod files;
 mod lobby;
 mod people;
+mod schedules;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -19,6 +20,7 @@ pub(crate) use self::{
     files::{At, Files, FromTo},
     lobby::{Lobby, Offender, What},
     people::{Audit, Grant, Token, User},
+    schedules::{Planned, Schedule},
     values::Bound,
     voice::Voice,
 };
@@ -61,6 +63,9 @@ pub(crate) enum Command {
     /// List, fetch, send and change the files of servers.
     #[command(subcommand)]
     Files(Files),
+    /// What servers do by the clock.
+    #[command(subcommand)]
+    Schedule(Schedule),
     /// Say which games can be hosted.
     ///
     /// `longhouse game NAME`, with tictactoe, connectfour, reversi, dots or chess, is the program of that table game. The
