@@ -83,7 +83,7 @@ impl Owners {
 pub struct Hosting {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) news: broadcast::Sender<News>,
-    library: Arc<Library>,
+    pub(super) library: Arc<Library>,
     pub(super) owners: Owners,
     pub(super) accounts: Accounts,
     pub(super) worker: Worker,
