@@ -40,7 +40,7 @@ const ROUND: Duration = Duration::from_secs(3600);
 /// Bytes that are gathered before they are written: two of these are held for each upload at most.
 const BATCH: usize = 1 << 20;
 /// Bytes that are read and thrown away, so that who sends what is refused is told so rather than cut off.
-const COURTESY: usize = 64 << 20;
+const COURTESY: usize = 128 << 20;
 
 /// What files are told at start.
 #[derive(Debug, Clone)]
