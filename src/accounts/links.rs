@@ -23,7 +23,7 @@ use super::{
     service::Change,
     throttle::{Key, network},
 };
-use crate::{clock::UnixMillis, mail::Kind};
+use crate::{clock::UnixMillis, mail::LetterKind};
 
 /// Accounts of one address that one wish is about, at most.
 const ACCOUNTS_EACH: usize = 5;
@@ -45,10 +45,10 @@ impl Purpose {
         }
     }
 
-    pub(super) fn letter(self) -> Kind {
+    pub(super) fn letter(self) -> LetterKind {
         match self {
-            Self::Verify => Kind::Verify,
-            Self::Reset => Kind::Reset,
+            Self::Verify => LetterKind::Verify,
+            Self::Reset => LetterKind::Reset,
         }
     }
 }

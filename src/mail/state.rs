@@ -134,12 +134,12 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::mail::Kind;
+    use crate::mail::LetterKind;
 
     pub(in crate::mail) fn letter() -> Letter {
         Letter {
             id: 1,
-            kind: Kind::Verify,
+            kind: LetterKind::Verify,
             to: "ada@example.org".into(),
             account: Some(1),
             subject: "a subject".into(),
