@@ -43,6 +43,7 @@ use crate::{
     rpc::{self, Rpc},
     sandbox,
     schedules::{self, Schedules},
+    snapshots::{self, Snapshots},
     store::{Catalog, LockError, StateLock, Store},
     telemetry::{self, Metrics, http::Readiness},
     tls,
@@ -63,6 +64,7 @@ pub fn catalog() -> Catalog {
     let people = accounts::tables(audit::tables(Catalog::new()));
     let people = mail::tables(people);
     let servers = files::tables(schedules::tables(hosting::catalog(people)));
+    let servers = snapshots::tables(servers);
     tls::tables(voice::tables(servers))
 }
 
@@ -142,6 +144,7 @@ struct House {
     hosting: Hosting,
     schedules: Schedules,
     files: Files,
+    snapshots: Snapshots,
     voice: Voice,
     lobby: Lobby,
     metrics: Metrics,
@@ -269,6 +272,22 @@ impl House {
             stopped.run_until_cancelled(run).await;
             "files"
         });
+        let (snapshots, run) = snapshots::open(
+            snapshots::Settings {
+                state: config.state.clone(),
+                program: "/proc/self/exe".into(),
+                rate: config.snapshot_rate,
+                recycle: config.hosting.recycle,
+            },
+            hosting.clone(),
+            store.clone(),
+            audit.clone(),
+            stop.clone(),
+        )?;
+        parts.spawn(async move {
+            run.await;
+            "snapshots"
+        });
         let (voice, run) = voice::open(
             voice::Settings {
                 address: config.voice.listen.ip(),
@@ -337,6 +356,7 @@ impl House {
             hosting,
             schedules,
             files,
+            snapshots,
             voice,
             lobby,
             metrics: Metrics::default(),
@@ -431,6 +451,7 @@ impl House {
             hosting: self.hosting.clone(),
             schedules: self.schedules.clone(),
             files: self.files.clone(),
+            snapshots: self.snapshots.clone(),
             voice: self.voice.clone(),
             lobby: self.lobby.clone(),
             store: self.store.clone(),
@@ -455,6 +476,7 @@ impl House {
             audit: self.audit.clone(),
             hosting: self.hosting.clone(),
             redirects: self.redirects.clone(),
+            files: self.files.clone(),
             streams: rpc::Streams::new(
                 self.config.rpc.stream_targets.clone(),
                 self.endpoints.values().filter_map(|door| door.parse().ok()),

@@ -29,6 +29,7 @@
 //! | [`files`] | a server's files: paths that cannot leave, whole writes, the bin, uploads |
 //! | [`keeper`] | the small process beside each game server (one thread) |
 //! | [`sandbox`] | users, rlimits, cgroups, pidfds, process trees. The only unsafe, but for the relay's socket calls |
+//! | [`snapshots`] | what servers' folders were: taking, keeping, verifying and restoring, in processes of their own |
 //! | [`voice`] | the KV relay: users, channels, seats, the control port, the hot path |
 //! | [`discovery`] | what the box announces in the local network |
 //! | [`mail`] | letters that wait for an SMTP server, and the task that takes them there |
@@ -120,6 +121,7 @@ pub mod panel;
 pub mod rpc;
 pub mod sandbox;
 pub mod schedules;
+pub mod snapshots;
 pub mod store;
 pub mod telemetry;
 pub mod tls;

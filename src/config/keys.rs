@@ -26,6 +26,7 @@ pub(super) const MEMORY: &str = "hosting.memory";
 pub(super) const RECYCLE: &str = "hosting.recycle";
 pub(super) const CONSOLE: &str = "hosting.console";
 pub(super) const FILES_BIN: &str = "files.bin";
+pub(super) const SNAPSHOT_RATE: &str = "snapshots.rate";
 pub(super) const VOICE_LISTEN: &str = "voice.listen";
 pub(super) const VOICE_PORTS: &str = "voice.ports";
 pub(super) const LEGACY_ADMIN: &str = "voice.legacy_admin";
@@ -76,6 +77,7 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: RECYCLE, default: "7d", meaning: "How long a deleted server's folder stays in the recycle bin" },
     Key { name: CONSOLE, default: "16M", meaning: "Console history to keep on disk per server" },
     Key { name: FILES_BIN, default: "7d", meaning: "How long a file that was deleted from a server can be had back" },
+    Key { name: SNAPSHOT_RATE, default: "64M", meaning: "Bytes that a snapshot job reads in a second at most, so that games come first; 0 is as many as it can" },
     Key { name: VOICE_LISTEN, default: "0.0.0.0:8085", meaning: "Address and port of the KV voice protocol's control; voice channels use the same address" },
     Key { name: VOICE_PORTS, default: "40000-40999", meaning: "UDP ports for voice channels, one each" },
     Key { name: LEGACY_ADMIN, default: "false", meaning: "Whether KV's uid 0 is an administrator without any proof: false, true (for programs on this box), or anywhere" },

@@ -23,11 +23,11 @@ use std::{
 use self::{
     keys::{
         ADMIN_LISTEN, CONSOLE, DATA, HTTP_LISTEN, KEYS, LEGACY_ADMIN, MEMORY, PORTS, RECYCLE,
-        REGISTRATION, SCHEDULES_ZONE, STATE, UIDS, VOICE_LISTEN, VOICE_PORTS, VOICE_RATE,
-        VOICE_SHARDS,
+        REGISTRATION, SCHEDULES_ZONE, SNAPSHOT_RATE, STATE, UIDS, VOICE_LISTEN, VOICE_PORTS,
+        VOICE_RATE, VOICE_SHARDS,
     },
     values::Values,
-    words::{address, budget, bytes, duration, legacy, rate, shards, zone},
+    words::{address, budget, bytes, duration, legacy, pace, rate, shards, zone},
 };
 use crate::{accounts::Policy, voice::Legacy};
 
@@ -60,6 +60,8 @@ pub struct Config {
     pub hosting: Hosting,
     /// The files of servers.
     pub files: Files,
+    /// Bytes that a snapshot job reads in a second; 0 is as many as it can.
+    pub snapshot_rate: u64,
     /// Where and how people talk.
     pub voice: Voice,
     /// Where and how people meet and play.
@@ -175,6 +177,7 @@ impl Config {
                 console: values.parse(CONSOLE, bytes),
             },
             files: Files::read(&mut values),
+            snapshot_rate: values.parse(SNAPSHOT_RATE, pace),
             voice: Voice {
                 listen: values.parse(VOICE_LISTEN, address),
                 ports: values.parse(VOICE_PORTS, str::parse),

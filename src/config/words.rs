@@ -112,6 +112,18 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
     }
 }
 
+/// The least at which a job still comes to an end.
+const LEAST_PACE: u64 = 64 << 10;
+
+pub(super) fn pace(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        size if size > 0 && size < LEAST_PACE => Err(format!(
+            "`{text}` is less than the least, 64K; 0 is as many as it can"
+        )),
+        size => Ok(size),
+    }
+}
+
 /// An amount of memory; none when nothing is said.
 pub(super) fn budget(text: &str) -> Result<Option<u64>, String> {
     match text {

@@ -40,7 +40,7 @@ const ROUND: Duration = Duration::from_secs(3600);
 /// Bytes that are gathered before they are written: two of these are held for each upload at most.
 const BATCH: usize = 1 << 20;
 /// Bytes that are read and thrown away, so that who sends what is refused is told so rather than cut off.
-const COURTESY: usize = 64 << 20;
+const COURTESY: usize = 128 << 20;
 
 /// What files are told at start.
 #[derive(Debug, Clone)]
@@ -102,13 +102,13 @@ pub fn open(
 }
 
 /// Runs what may block where it may.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, FilesError> + Send + 'static,
 ) -> Result<T, FilesError> {
     joined(spawn_blocking(work).await)
 }
 
-fn joined<T>(ended: Result<T, tokio::task::JoinError>) -> T {
+pub(super) fn joined<T>(ended: Result<T, tokio::task::JoinError>) -> T {
     ended.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
         Err(_) => unreachable!("nobody aborts it"),
@@ -672,7 +672,7 @@ enum Stopped {
 }
 
 /// Hears out who sends what is refused, for a while, so that the refusal reaches them.
-async fn refused<T>(error: FilesError, body: &mut Body) -> Result<T, FilesError> {
+pub(super) async fn refused<T>(error: FilesError, body: &mut Body) -> Result<T, FilesError> {
     let mut left = COURTESY;
     while let Some(Ok(piece)) = body.next().await {
         match left.checked_sub(piece.len()) {

@@ -191,10 +191,11 @@ impl Inside<'_> {
     }
 
     /// Makes the folder `path`, whose parent is there.
-    pub(crate) fn make(&self, path: &FilePath) -> Result<(), FilesError> {
+    pub(crate) fn make(&self, path: &FilePath) -> Result<About, FilesError> {
         let place = self.place(path)?;
         let mode = Mode::from_bits_truncate(0o755);
-        mkdirat(&place.folder, &*place.name, mode).map_err(|error| at(path, error))
+        mkdirat(&place.folder, &*place.name, mode).map_err(|error| at(path, error))?;
+        place.look()
     }
 
     /// Makes the folder `path` and those above it, where they are not there.
@@ -214,7 +215,7 @@ impl Inside<'_> {
         }
         for folder in missing.iter().rev() {
             match self.make(folder) {
-                Ok(()) | Err(FilesError::Exists(_)) => {}
+                Ok(_) | Err(FilesError::Exists(_)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -222,13 +223,7 @@ impl Inside<'_> {
         self.folder(path).map(drop)
     }
 
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "what is unpacked has links, and nothing is unpacked yet"
-        )
-    )]
+    #[cfg(test)]
     /// Makes a link at `path` to `target`, which must stay in the server's folder by its words.
     pub(crate) fn link(&self, path: &FilePath, target: &[u8]) -> Result<(), FilesError> {
         let (parent, _) = path.split().ok_or(PathError::Whole)?;
@@ -260,9 +255,9 @@ impl Inside<'_> {
         from: &FilePath,
         to: &FilePath,
         replace: Replace,
-    ) -> Result<(), FilesError> {
+    ) -> Result<About, FilesError> {
         let (old, new) = (self.place(from)?, self.place(to)?);
-        old.look()?;
+        let about = old.look()?;
         let flags = match replace {
             Replace::Yes => RenameFlags::empty(),
             Replace::No => RenameFlags::RENAME_NOREPLACE,
@@ -278,7 +273,8 @@ impl Inside<'_> {
             }
         })?;
         new.sync()?;
-        old.sync()
+        old.sync()?;
+        Ok(about)
     }
 
     /// Changes who may do what with `path`: the nine bits of `mode` and no other. Links have none.
@@ -402,15 +398,8 @@ fn reopen(seen: &OwnedFd, path: &FilePath, flags: OFlag) -> Result<(File, About)
     Ok((opened.into(), about))
 }
 
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "what is unpacked has links, and nothing is unpacked yet"
-    )
-)]
 /// Whether a link's target stays inside, by its words, from `depth` folders down.
-fn stays(target: &[u8], mut depth: usize) -> bool {
+pub(super) fn stays(target: &[u8], mut depth: usize) -> bool {
     if target.is_empty() || target.starts_with(b"/") || target.contains(&0) {
         return false;
     }

@@ -42,6 +42,7 @@ impl Definition {
         self.check_run(to);
         self.check_files(to);
         self.check_ready_and_stop(to);
+        self.check_save(to);
         if !(1..=1000).contains(&self.restart.limit) {
             to.fault("restart.limit", "must be from 1 to 1000");
         }
@@ -228,6 +229,40 @@ impl Definition {
                 }
                 self.check_slots(to, "stop.tcp.script", line);
             }
+        }
+    }
+
+    fn check_save(&self, to: &mut Checker<'_>) {
+        let Some(save) = &self.save else {
+            return;
+        };
+        if save.before.is_empty() {
+            to.fault(
+                "save.before",
+                "must be at least one line; a game that cannot be told to save has no [save]",
+            );
+        }
+        for (key, lines) in [("save.before", &save.before), ("save.after", &save.after)] {
+            let single = |line: &String| {
+                (1..=1024).contains(&line.len()) && !line.contains(['\n', '\r', '\0'])
+            };
+            if lines.len() > MAX_ITEMS || !lines.iter().all(single) {
+                to.fault(key, "must be at most 64 single lines of 1 to 1024 bytes");
+            }
+        }
+        for (key, text) in [("save.line", &save.line), ("save.failed", &save.failed)] {
+            if text
+                .as_ref()
+                .is_some_and(|text| text.is_empty() || text.len() > 1024)
+            {
+                to.fault(key, "must be 1 to 1024 bytes");
+            }
+        }
+        if save.failed.is_some() && save.line.is_none() {
+            to.fault(
+                "save.failed",
+                "needs `line`: without it nothing is waited for",
+            );
         }
     }
 

@@ -1,7 +1,8 @@
 //! What `games/NAME.toml` says of a game.
 //!
 //! Keys: `title`, `description`, `versions`, `[install]`, `[version."V"]`, `[run]`, `[[files]]`, `[[ports]]`, `[ready]`,
-//! `[stop]`, `[restart]`, `[limits]`, `[players]`, `[idle]`, `[settings.NAME]`. A key that nothing reads is a fault.
+//! `[stop]`, `[restart]`, `[save]`, `[limits]`, `[players]`, `[idle]`, `[settings.NAME]`. A key that nothing reads is a
+//! fault.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -36,6 +37,7 @@ pub(crate) struct Definition {
     pub(crate) ready: Ready,
     pub(crate) stop: Stop,
     pub(crate) restart: Restarts,
+    pub(crate) save: Option<Save>,
     pub(crate) limits: Limits,
     pub(crate) players: Players,
     pub(crate) idle: Idle,
@@ -215,6 +217,29 @@ pub(crate) struct TcpStop {
     pub(crate) port: String,
     /// What to wait for (may be empty), and the line to send then.
     pub(crate) script: Vec<(String, Template)>,
+}
+
+/// How a running game is made to save, so that its files can be copied.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Save {
+    /// Lines on its console.
+    pub(crate) before: Vec<String>,
+    /// A line of its output contains this once all is written; without it, that is so at once.
+    pub(crate) line: Option<String>,
+    /// A line of its output contains this when it could not save.
+    pub(crate) failed: Option<String>,
+    /// Lines on its console once it has saved, or has not.
+    #[serde(default)]
+    pub(crate) after: Vec<String>,
+    #[serde(default = "Save::timeout", deserialize_with = "duration")]
+    pub(crate) timeout: Duration,
+}
+
+impl Save {
+    fn timeout() -> Duration {
+        Duration::from_secs(60)
+    }
 }
 
 /// When a game that ended by itself is started again, unless the server says otherwise.

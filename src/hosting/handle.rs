@@ -11,6 +11,7 @@ use std::{
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 
 use super::classes::Class;
+use super::definition::Save;
 use super::library::{self, Library};
 use super::lifecycle::Event as Happened;
 use super::records::Server;
@@ -459,6 +460,11 @@ impl Hosting {
         let files = &definition.files;
         let set = files.iter().find(|file| !file.set.is_empty());
         Ok(set.or(files.first()).map(|file| file.path.clone()))
+    }
+
+    /// How a game is made to save while it runs, where it can be.
+    pub(crate) fn saving(&self, game: &str) -> Option<Save> {
+        self.library.get(game)?.save.clone()
     }
 
     /// Its console to read, and a watch of the newest sequence number.

@@ -194,6 +194,10 @@ impl Definition {
         let files = checker.list("files");
         let ports = checker.list("ports");
         let restart = checker.optional("restart");
+        let save = match checker.table.contains_key("save") {
+            true => checker.required("save"),
+            false => None,
+        };
         let limits = checker.optional("limits");
         let players = checker.optional("players");
         let idle = checker.optional("idle");
@@ -228,6 +232,7 @@ impl Definition {
             ready,
             stop,
             restart,
+            save,
             limits,
             players,
             idle,

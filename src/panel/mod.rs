@@ -7,7 +7,10 @@
 //! | `servers.rs` | games, servers, their power and consoles |
 //! | `classes.rs` | resource classes; mounting, versions and marks of servers |
 //! | `schedules.rs` | what servers do by the clock |
+//! | `doors.rs` | MyOTTD's `/download` and `/upload` |
 //! | `files.rs`, `uploads.rs` | a server's files, its bin, and uploads in pieces |
+//! | `archives.rs` | them as archives, and whole folders as streams |
+//! | `snapshots.rs` | snapshots of servers: take, look into, restore, verify |
 //! | `voice.rs` | voice channels, who is in them, and the right to a seat |
 //! | `lobby.rs`, `order.rs` | the lobby: rooms, tables, chat, standings; keeping order, definitions, permissions |
 //! | `live.rs` | WebSockets: a console as it grows, events of servers, voice and lobby as they happen |
@@ -40,12 +43,15 @@ use crate::{
     lobby::Lobby,
     mail::Post,
     schedules::Schedules,
+    snapshots::Snapshots,
     store::{Catalog, Store},
     telemetry::Metrics,
     voice::Voice,
 };
 
+mod archives;
 mod classes;
+mod doors;
 mod files;
 mod house;
 mod links;
@@ -59,6 +65,7 @@ mod people;
 mod schedules;
 mod servers;
 mod session;
+mod snapshots;
 mod uploads;
 mod voice;
 
@@ -80,6 +87,8 @@ pub struct Doors {
     pub schedules: Schedules,
     /// Their files.
     pub files: Files,
+    /// Snapshots of servers.
+    pub snapshots: Snapshots,
     /// Voice channels.
     pub voice: Voice,
     /// Rooms, tables and who is at them.
@@ -137,12 +146,15 @@ fn table() -> Table<State> {
         classes::routes(),
         schedules::routes(),
         files::routes(),
+        doors::routes(),
         uploads::routes(),
+        archives::routes(),
         voice::routes(),
         lobby::routes(),
         order::routes(),
         live::routes(),
         session::routes(),
+        snapshots::routes(),
         house::routes(),
         manman::routes(),
     ];

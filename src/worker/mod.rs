@@ -24,7 +24,7 @@ pub(crate) mod install;
 mod journal;
 mod mount;
 mod plan;
-mod remove;
+pub(crate) mod remove;
 
 use std::{
     fs, io,

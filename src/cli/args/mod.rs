@@ -1,10 +1,12 @@
 //! What can be typed, and nothing of what it does.
 
 mod class;
+mod files;
 mod lobby;
 mod mail;
 mod people;
 mod schedules;
+mod snapshots;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -19,10 +21,12 @@ use crate::hosting::{Idle, Limits, Restart, Wait};
 
 pub(crate) use self::{
     class::Class,
+    files::{At, Files, FromTo},
     lobby::{Lobby, Offender, What},
     mail::Mail,
     people::{Audit, Grant, Token, User},
     schedules::{Planned, Schedule},
+    snapshots::{Kept, Snapshot},
     values::Bound,
     voice::Voice,
 };
@@ -68,6 +72,12 @@ pub(crate) enum Command {
     /// What servers do by the clock.
     #[command(subcommand)]
     Schedule(Schedule),
+    /// Keep, look into and restore what servers' folders were.
+    #[command(subcommand)]
+    Snapshot(Snapshot),
+    /// List, fetch, send and change the files of servers.
+    #[command(subcommand)]
+    Files(Files),
     /// Say which games can be hosted.
     ///
     /// `longhouse game NAME`, with tictactoe, connectfour, reversi, dots or chess, is the program of that table game. The
