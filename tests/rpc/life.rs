@@ -137,14 +137,12 @@ tell({"user": user, "server": server, "log": made["log"], "told": told})
         &house,
         id,
         r#"
-import base64, urllib.parse, urllib.request
 path = box.server_config_path(bob, [server])
-url = f"http://{HTTP}/api/v1/servers/{server}/files/content?" + urllib.parse.urlencode({"path": path.lstrip("/")})
-proof = {"Authorization": "Basic " + base64.b64encode(b"bob:battery staple").decode()}
-text = urllib.request.urlopen(urllib.request.Request(url, headers=proof)).read().decode()
+text = box.file_get_contents(bob, [server, path])
 text = "\n".join(line for line in text.splitlines() if not line.startswith("max_init_time"))
 text = text.replace("[network]", "[network]\nmax_init_time = 77")
-urllib.request.urlopen(urllib.request.Request(url, text.encode(), proof, method="PUT"))
+assert box.file_put_contents(bob, [server, path, text]) is True
+assert box.file_info(bob, [server, path])["filesize"] == len(text.encode())
 tell([path, box.start_server(bob, [server])])
 "#,
     )
