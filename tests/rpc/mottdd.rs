@@ -108,8 +108,8 @@ tell({
         [
             "server.start",
             "server.command",
-            "server.update",
-            "server.stop"
+            "server.stop",
+            "server.update"
         ]
     );
 }
