@@ -476,6 +476,7 @@ impl House {
             audit: self.audit.clone(),
             hosting: self.hosting.clone(),
             redirects: self.redirects.clone(),
+            files: self.files.clone(),
             streams: rpc::Streams::new(
                 self.config.rpc.stream_targets.clone(),
                 self.endpoints.values().filter_map(|door| door.parse().ok()),

@@ -343,6 +343,7 @@ async fn what_is_asked_wrongly_is_refused_with_its_field() {
             limits: None,
             restart: None,
             class: None,
+            idle: None,
         };
         change(&mut wish);
         house.hosting.create(&house.by, wish)

@@ -152,7 +152,8 @@ async fn put(
         .canonicalize()
         .map_err(|source| at_file(file, source))?;
     let path = path.or(whole.file_name()).unwrap_or_default();
-    let mut todo = vec![(whole, path.as_bytes().to_vec(), 0)];
+    let path = path.as_bytes().to_vec();
+    let mut todo = vec![(whole, path, 0)];
     let (mut files, mut bytes) = (0_u64, 0);
     while let Some((file, path, depth)) = todo.pop() {
         let about = file

@@ -75,7 +75,7 @@ impl Inside<'_> {
                 self.make(&aside)?;
                 let done = self
                     .copy_folder(from, &about, &aside, room, &mut copied)
-                    .and_then(|()| self.rename(&aside, to, Replace::No));
+                    .and_then(|()| self.rename(&aside, to, Replace::No).map(drop));
                 if let Err(error) = done {
                     // What stays behind has a name that says what it is.
                     self.remove_all(&aside, Instant::now() + TIDY).ok();

@@ -41,6 +41,7 @@ pub use about::Kind;
 pub use archive::ArchiveError;
 pub use error::FilesError;
 pub(crate) use find::Search;
+pub(crate) use handle::Body;
 pub use handle::{Files, Settings, open, tables};
 pub use path::{FilePath, PathError};
 pub(crate) use read::Reading;

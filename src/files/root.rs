@@ -191,10 +191,11 @@ impl Inside<'_> {
     }
 
     /// Makes the folder `path`, whose parent is there.
-    pub(crate) fn make(&self, path: &FilePath) -> Result<(), FilesError> {
+    pub(crate) fn make(&self, path: &FilePath) -> Result<About, FilesError> {
         let place = self.place(path)?;
         let mode = Mode::from_bits_truncate(0o755);
-        mkdirat(&place.folder, &*place.name, mode).map_err(|error| at(path, error))
+        mkdirat(&place.folder, &*place.name, mode).map_err(|error| at(path, error))?;
+        place.look()
     }
 
     /// Makes the folder `path` and those above it, where they are not there.
@@ -214,7 +215,7 @@ impl Inside<'_> {
         }
         for folder in missing.iter().rev() {
             match self.make(folder) {
-                Ok(()) | Err(FilesError::Exists(_)) => {}
+                Ok(_) | Err(FilesError::Exists(_)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -254,9 +255,9 @@ impl Inside<'_> {
         from: &FilePath,
         to: &FilePath,
         replace: Replace,
-    ) -> Result<(), FilesError> {
+    ) -> Result<About, FilesError> {
         let (old, new) = (self.place(from)?, self.place(to)?);
-        old.look()?;
+        let about = old.look()?;
         let flags = match replace {
             Replace::Yes => RenameFlags::empty(),
             Replace::No => RenameFlags::RENAME_NOREPLACE,
@@ -272,7 +273,8 @@ impl Inside<'_> {
             }
         })?;
         new.sync()?;
-        old.sync()
+        old.sync()?;
+        Ok(about)
     }
 
     /// Changes who may do what with `path`: the nine bits of `mode` and no other. Links have none.

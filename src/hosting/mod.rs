@@ -19,10 +19,12 @@
 
 mod checks;
 pub(crate) mod classes;
+mod creating;
 mod deeds;
 pub(crate) mod definition;
 mod effects;
 mod error;
+mod following;
 mod handle;
 mod idle;
 mod installs;
@@ -36,6 +38,7 @@ mod reading;
 pub(crate) mod records;
 mod reports;
 mod scribe;
+mod seeing;
 mod service;
 pub(crate) mod settings;
 mod sockets;

@@ -327,6 +327,12 @@ mod tests {
     }
 
     #[test]
+    fn myottds_names_of_versions_are_allowed() {
+        let names = "\"060\", \"060-beta1\", \"r12696\", \"14.1\"";
+        assert_eq!(faults(&SMALL.replace("\"1\"", names)), [""; 0]);
+    }
+
+    #[test]
     fn what_a_definition_may_not_do() {
         for (from, to, key) in [
             ("{dir}/small", "small", "run.argv[0]"),
@@ -335,7 +341,31 @@ mod tests {
             ("argv =", "cwd = \"../x\"\nargv =", "run.cwd"),
             ("argv =", "env = { HOME = \"/\" }\nargv =", "run.env.HOME"),
             ("/srv/small-{version}", "/srv/{title}", "install.path"),
-            ("/srv/small-{version}", "srv", "install.path"),
+            ("/srv/small-{version}", "../srv", "install.path"),
+            (
+                "[ready]",
+                "[players]\njoin = '(?P<player>.+)'\n[ready]",
+                "players: needs both",
+            ),
+            ("[ready]", "[players]\njoin = '('\n[ready]", "players"),
+            (
+                "[ready]",
+                "[players]\nsetting = \"motd\"\n[ready]",
+                "players.setting",
+            ),
+            (
+                "[ready]",
+                "[players]\nport = \"game\"\n[ready]",
+                "players.port",
+            ),
+            (
+                "[ready]",
+                "[version.\"2\"]\ninstall = { method = \"dir\", path = \"/x\" }\n[ready]",
+                "version.2",
+            ),
+            ("argv =", "program = \"{shared}/x\"\nargv =", "run.program"),
+            ("{dir}/small", "{program}", "{program} is not said"),
+            ("[ready]", "[idle]\nstop = \"soon\"\n[ready]", "idle"),
             (
                 "[ready]",
                 "[[files]]\npath = \"../x\"\nwrite = \"\"\n[ready]",

@@ -5,20 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{mpsc, watch};
-
 use super::lifecycle::{End, Event as Happened, Life, Want};
 use super::records::{SERVERS, Server};
 use super::scribe::{Change, Then};
 use super::service::{Input, Service};
-use super::state::Entry;
 use super::watcher::Watcher;
 use super::{Event, Exit, State};
 use crate::accounts::ServerId;
 use crate::clock::UnixMillis;
 use crate::keeper::{Client, Phase, Status};
 use crate::store::StoreError;
-use crate::worker::{Found, Worker, WorkerError};
+use crate::worker::{Found, WorkerError};
 
 /// A keeper that lived shorter than this is not replaced at once.
 const YOUNG: Duration = Duration::from_secs(1);
@@ -204,53 +201,6 @@ impl Service {
         }
     }
 
-    /// The folder of a server that was just created is there, or the creation is undone.
-    fn laid_out(
-        &mut self,
-        number: u64,
-        server: Server,
-        done: Result<(), WorkerError>,
-        reply: super::scribe::Reply,
-    ) {
-        if let Err(error) = done {
-            tracing::error!(server = server.id.0, %error, "its folder cannot be made; it is not created");
-            let error = super::HostingError::NotCreated {
-                step: "folder",
-                why: error.to_string(),
-            };
-            let change = Change::Forget(server.id);
-            return self.write(change, Then::Undone(number, Box::new(server), reply, error));
-        }
-        self.drafts.remove(&number);
-        let view = self.admit(server);
-        reply.send(Ok(view)).ok();
-    }
-
-    /// One of ours from now on.
-    fn admit(&mut self, server: Server) -> super::View {
-        let id = server.id;
-        self.owners.insert(id, server.owner);
-        tracing::info!(
-            server = id.0,
-            name = server.name,
-            game = server.game,
-            "created"
-        );
-        let entry = Entry::new(server, Life::Down);
-        let view = self.view(&entry);
-        self.servers.insert(
-            id,
-            Entry {
-                told: Some(view.clone()),
-                ..entry
-            },
-        );
-        self.publish(Event::Created {
-            server: Box::new(view.clone()),
-        });
-        view
-    }
-
     /// A start of what waits for its next start is one now.
     fn meant(&self, id: ServerId, event: Happened) -> Happened {
         let waits = self
@@ -371,7 +321,7 @@ impl Service {
             };
             tokio::spawn(watcher.run());
         }
-        let follower = follow(
+        let follower = super::following::follow(
             id,
             entry.epoch,
             client.clone(),
@@ -463,49 +413,4 @@ impl Service {
                 .ok();
         }
     }
-}
-
-/// Passes on what one keeper says until it is lost.
-async fn follow(
-    id: ServerId,
-    epoch: u64,
-    client: Client,
-    head: watch::Sender<u64>,
-    worker: Worker,
-    inputs: mpsc::Sender<Input>,
-) {
-    let (mut status, mut heads) = (client.status(), client.head());
-    drop(client); // the connection ends when the keeper does
-    status.mark_changed();
-    heads.mark_changed();
-    let grow =
-        |to: u64| head.send_if_modified(|known| std::mem::replace(known, to.max(*known)) < to);
-    loop {
-        tokio::select! {
-            changed = status.changed() => {
-                if changed.is_err() {
-                    break;
-                }
-                let now = status.borrow_and_update().clone();
-                if inputs.send(Input::Status(id, epoch, now)).await.is_err() {
-                    return;
-                }
-            }
-            changed = heads.changed() => {
-                if changed.is_err() {
-                    break;
-                }
-                let now = *heads.borrow_and_update();
-                grow(now);
-            }
-        }
-    }
-    grow(worker.head(id).await);
-    // A full disk keeps what an earlier keeper wrote there.
-    let told = status.borrow().clone();
-    let written = worker.last_status(id).await;
-    let last =
-        written.filter(|written| written.keeper == told.keeper && written.revision > told.revision);
-    let last = Some(last.unwrap_or(told));
-    inputs.send(Input::Lost(id, epoch, last)).await.ok();
 }

@@ -61,7 +61,7 @@ pub(super) fn routes() -> Vec<Route<State>> {
             "Gives a server another version of its game; stops it first when it runs",
             switch,
         )
-        .takes::<Wanted>()
+        .takes::<OtherVersion>()
         .answers::<Switch>(StatusCode::OK)
         .faults(&[
             Forbidden,
@@ -101,7 +101,7 @@ pub(super) fn routes() -> Vec<Route<State>> {
 /// Another version of the game.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct OtherVersion {
     version: String,
 }
 
@@ -140,7 +140,7 @@ async fn unmount(doors: State, call: Call) -> Outcome {
 async fn switch(doors: State, mut call: Call) -> Outcome {
     let by = doors.by(&call).await?;
     let id = server(&call)?;
-    let wanted: Wanted = call.json().await?;
+    let wanted: OtherVersion = call.json().await?;
     let hosting = &doors.hosting;
     let switched = hosting.switch_version(&by, id, wanted.version).await?;
     json(StatusCode::OK, &switched)

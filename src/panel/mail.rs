@@ -78,7 +78,7 @@ pub(super) fn routes() -> Vec<Route<State>> {
         .open()
         .takes::<Reset>()
         .bare(DONE)
-        .faults(&[LinkGone, NoSuchAccount, BadPassword, LockedOut]),
+        .faults(&[LinkGone, BadPassword, LockedOut]),
         Route::new(
             Method::POST,
             api!("verification"),

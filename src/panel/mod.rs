@@ -7,6 +7,7 @@
 //! | `servers.rs` | games, servers, their power and consoles |
 //! | `classes.rs` | resource classes; mounting, versions and marks of servers |
 //! | `schedules.rs` | what servers do by the clock |
+//! | `doors.rs` | MyOTTD's `/download` and `/upload` |
 //! | `files.rs`, `uploads.rs` | a server's files, its bin, and uploads in pieces |
 //! | `archives.rs` | them as archives, and whole folders as streams |
 //! | `snapshots.rs` | snapshots of servers: take, look into, restore, verify |
@@ -50,6 +51,7 @@ use crate::{
 
 mod archives;
 mod classes;
+mod doors;
 mod files;
 mod house;
 mod links;
@@ -144,6 +146,7 @@ fn table() -> Table<State> {
         classes::routes(),
         schedules::routes(),
         files::routes(),
+        doors::routes(),
         uploads::routes(),
         archives::routes(),
         voice::routes(),

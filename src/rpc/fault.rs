@@ -98,6 +98,16 @@ codes! {
     NoMoreSlots = 3011, "vservers.initialize_server.no_more_slots";
     /// What carries a server out failed.
     Backend = 3012, "vservers.initialize_server.backend";
+    /// No such file or folder.
+    NoSuchFile = 4001, "files.no_such_file";
+    /// A folder where a file is needed, the other way round, a device, or something that is there already.
+    FileKind = 4002, "files.kind";
+    /// It is no path, or leads out of the server's folder.
+    FilePath = 4003, "files.path";
+    /// The server's user may not do that with it.
+    FilePermission = 4004, "files.permission";
+    /// The server has all the room on the disk that it may have.
+    FileLimit = 4005, "files.limit";
     /// The console may not be streamed to there.
     StreamTarget = 5001, "console.stream.target";
     /// Nobody answered there.

@@ -22,7 +22,7 @@
 //! | `system.rs` | introspection |
 //! | `http.rs` | the routes |
 //! | `stream.rs`, `target.rs` | consoles streamed elsewhere, and where that may be |
-//! | `mauthd.rs`, `mottdd.rs`, `mlogd.rs` | the daemons' methods |
+//! | `mauthd.rs`, `mfiled.rs`, `mottdd.rs`, `mlogd.rs` | the daemons' methods |
 //! | `mvsrvd.rs` | those of mvsrvd, and mfiled's two that it asks |
 
 mod desk;
@@ -30,6 +30,7 @@ mod fault;
 mod http;
 mod mauthd;
 mod method;
+mod mfiled;
 mod mlogd;
 mod mottdd;
 mod mvsrvd;
@@ -49,6 +50,7 @@ use self::method::Method;
 use crate::{
     accounts::Accounts,
     audit::Audit,
+    files::Files,
     hosting::Hosting,
     http::{Bulk, redirect::Redirects},
     telemetry::Metrics,
@@ -120,6 +122,8 @@ pub(crate) struct Services {
     pub(crate) hosting: Hosting,
     /// Where browsers may be sent.
     pub(crate) redirects: Redirects,
+    /// Their files.
+    pub(crate) files: Files,
     /// Consoles that are streamed elsewhere.
     pub(crate) streams: Streams,
     /// What is counted.
@@ -154,6 +158,7 @@ fn methods() -> Vec<Method> {
     let mut methods = Vec::new();
     methods.extend(mauthd::methods());
     methods.extend(mvsrvd::methods());
+    methods.extend(mfiled::methods());
     methods.extend(mottdd::methods());
     methods.extend(mlogd::methods());
     methods.sort_by_key(|method| method.daemon);

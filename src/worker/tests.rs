@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
 use crate::accounts::AccountId;
+use crate::clock::UnixMillis;
 use crate::hosting::settings::Value;
 use crate::hosting::{Desired, Port, Restart};
 use crate::keeper::{self, Ready, Stop};

@@ -83,7 +83,7 @@ async fn a_game_that_nobody_plays_any_more_is_stopped_by_the_box_and_then_gives_
     );
     house.hears(id, "stopped: nobody has played for 3s").await;
     let stops = audited(&house, "server.stop").await;
-    let by_box = |line: &&Value| line["actor"]["name"] == "box" && line["actor"]["door"] == "box";
+    let by_box = |line: &&Value| line["name"] == "box" && line["door"] == "box";
     let stop = stops.iter().find(by_box).expect("a record");
     assert_eq!(stop["detail"]["because"], "nobody has played for 3s");
     house

@@ -85,14 +85,12 @@ fn another_disk_that_is_mounted_inside_is_not_entered() {
     }
     // The mount is seen by this thread alone.
     std::thread::spawn(|| {
-        let house = House::new();
-        fs::create_dir(house.outside()).unwrap();
-        fs::write(house.outside().join("secret"), "s").unwrap();
-        fs::create_dir(house.files().join("mounted")).unwrap();
         unshare(CloneFlags::CLONE_NEWNS).unwrap();
         let none: Option<&str> = None;
         let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
         mount(none, "/", none, private, none).unwrap();
+        let house = House::new();
+        fs::create_dir(house.files().join("mounted")).unwrap();
         let mounted = house.files().join("mounted");
         let tmpfs = Some("tmpfs");
         mount(tmpfs, &mounted, tmpfs, MsFlags::empty(), none).unwrap();

@@ -260,7 +260,9 @@ fn the_limit_holds_for_writes_and_copies_and_the_bin_gives_way() {
     assert!(matches!(gone, FilesError::NoSuchDeletion(_)));
     // What cannot fit anyway costs the bin nothing.
     let kept = house.site.delete(&at("more")).unwrap();
-    let huge = house.write("huge", &vec![7; 2 << 20]).unwrap_err();
+    let mut huge = wish("huge");
+    huge.size = Some(2 << 20);
+    let huge = house.write_as(huge, b"").unwrap_err();
     assert!(matches!(huge, FilesError::OverLimit { .. }));
     house.site.undo(kept.id, None).unwrap();
     assert_eq!(house.read("more").unwrap(), big);
