@@ -243,21 +243,6 @@ impl House {
             stopped.run_until_cancelled(sweep(people, owners)).await;
             "accounts"
         });
-        let (schedules, run) = schedules::open(
-            &schedules::Settings {
-                zone: config.schedules_zone.clone(),
-            },
-            store.clone(),
-            hosting.clone(),
-            accounts.clone(),
-            audit.clone(),
-            None,
-        )?;
-        let stopped = stop.clone();
-        parts.spawn(async move {
-            stopped.run_until_cancelled(run).await;
-            "schedules"
-        });
         let (files, run) = files::open(
             files::Settings {
                 state: config.state.clone(),
@@ -287,6 +272,21 @@ impl House {
         parts.spawn(async move {
             run.await;
             "snapshots"
+        });
+        let (schedules, run) = schedules::open(
+            &schedules::Settings {
+                zone: config.schedules_zone.clone(),
+            },
+            store.clone(),
+            hosting.clone(),
+            accounts.clone(),
+            audit.clone(),
+            Some(Arc::new(Shots(snapshots.clone()))),
+        )?;
+        let stopped = stop.clone();
+        parts.spawn(async move {
+            stopped.run_until_cancelled(run).await;
+            "schedules"
         });
         let (voice, run) = voice::open(
             voice::Settings {
@@ -549,6 +549,25 @@ async fn sweep(accounts: Accounts, hosting: Hosting) {
             Ok(count) => tracing::info!(count, "new accounts that nobody verified are gone"),
             Err(error) => tracing::error!(%error, "unverified accounts cannot be deleted just now"),
         }
+    }
+}
+
+/// What schedules take snapshots with.
+struct Shots(Snapshots);
+
+impl schedules::Snapshot for Shots {
+    fn take<'a>(
+        &'a self,
+        by: &'a accounts::Principal,
+        server: accounts::ServerId,
+        label: Option<&'a str>,
+    ) -> futures_util::future::BoxFuture<'a, Result<(), String>> {
+        let wish = snapshots::Take {
+            label: label.unwrap_or_default().into(),
+            ..snapshots::Take::default()
+        };
+        let taken = self.0.take(by, server, wish);
+        Box::pin(async move { taken.await.map(drop).map_err(|error| error.to_string()) })
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) fn unpack(
         .and_then(|()| extraction.settle())
         .and_then(|()| match there {
             true => extraction.merge(replace),
-            false => inside.rename(&aside, to, Replace::No),
+            false => inside.rename(&aside, to, Replace::No).map(drop),
         });
     let copied = extraction.copied;
     if done.is_err() || there {
