@@ -25,6 +25,7 @@ use longhouse::{
     http::{self, Limits},
     lobby::{self, Lobby},
     panel::{self, Doors, Finding, RHYTHM},
+    snapshots,
     store::{Catalog, Store, restore},
     telemetry::Metrics,
     voice::{self, Legacy, Voice},

@@ -42,6 +42,8 @@
 
 pub mod child;
 mod error;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod handle;
 mod job;
 mod places;
