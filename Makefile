@@ -2,7 +2,7 @@
 
 # What the tests need beside Rust: real games, and programs that tests and benches drive.
 GAMES = openttd openttd-opengfx freeciv-server minetest-server teeworlds-server redeclipse-server
-TOOLS = faketime gcc g++ iproute2 libc6-dev procps python3 util-linux
+TOOLS = faketime gcc g++ iproute2 libc6-dev procps python3 python3-aiosmtpd util-linux
 PEERS = runit s6
 
 # Debian keeps games out of the path of root.

@@ -25,18 +25,24 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
+use url::Url;
 use warp::Filter as _;
 
 use crate::{
     accounts::{self, Accounts},
     audit::{self, Audit},
-    config::Config,
+    clock::UnixMillis,
+    config::{self, Config},
+    files::{self, Files},
     hosting::{self, Hosting},
-    http::{self, Limits},
+    http::{self, Limits, redirect::Redirects},
     lobby::{self, Lobby},
+    mail::{self, Post},
     net,
     panel::{self, Doors, Finding},
+    rpc::{self, Rpc},
     sandbox,
+    schedules::{self, Schedules},
     snapshots::{self, Snapshots},
     store::{Catalog, LockError, StateLock, Store},
     telemetry::{self, Metrics, http::Readiness},
@@ -47,21 +53,27 @@ use crate::{
 /// How long parts may take to stop. Games are not among them: they go on.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// How often unverified accounts are looked at.
+const SWEEP: Duration = Duration::from_secs(600);
+
 /// Threads for what blocks: files of servers, launches, passwords. More would only wait for the same disk.
 const BLOCKING: usize = 64;
 
 /// Every table of the box, for backup, restore and check.
 pub fn catalog() -> Catalog {
     let people = accounts::tables(audit::tables(Catalog::new()));
-    let servers = snapshots::tables(hosting::catalog(people));
+    let people = mail::tables(people);
+    let servers = files::tables(schedules::tables(hosting::catalog(people)));
+    let servers = snapshots::tables(servers);
     tls::tables(voice::tables(servers))
 }
 
-/// What is wrong with the game definitions, shipped and in `data`: a sentence each.
+/// What is wrong with the game definitions and the texts of letters, shipped and in `data`: a sentence each.
 pub(crate) fn definition_faults(data: Option<&Path>) -> Vec<String> {
     let faults = hosting::check(data);
     let mut faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
     faults.extend(lobby::faults(data));
+    faults.extend(mail::check(data));
     faults
 }
 
@@ -127,7 +139,11 @@ struct House {
     store: Store,
     accounts: Accounts,
     audit: Audit,
+    post: Post,
+    redirects: Redirects,
     hosting: Hosting,
+    schedules: Schedules,
+    files: Files,
     snapshots: Snapshots,
     voice: Voice,
     lobby: Lobby,
@@ -135,6 +151,8 @@ struct House {
     http: TcpListener,
     admin: TcpListener,
     control: UnixListener,
+    /// MyOTTD's daemons that have a port of their own.
+    rpc: Vec<(rpc::Daemon, TcpListener)>,
     endpoints: BTreeMap<String, String>,
     parts: JoinSet<&'static str>,
     stop: CancellationToken,
@@ -167,18 +185,46 @@ impl House {
             endpoints.insert("lobby.meta_listen".into(), meta.local_addr()?.to_string());
         }
 
+        let mut own = Vec::new();
+        for &(key, daemon, address) in &config.rpc.doors {
+            let door = listen(address, key)?;
+            endpoints.insert(key.into(), door.local_addr()?.to_string());
+            own.push((daemon, door));
+        }
+
         let store = Store::open(&config.state)?;
         let audit = Audit::open(store.clone())?;
         let accounts = Accounts::open(store.clone(), audit.clone())?;
         accounts.set_registration(config.registration);
         let stop = CancellationToken::new();
         let mut parts = JoinSet::new();
+        let base = match &config.web.url {
+            Some(url) => url.clone(),
+            None => Url::parse(&format!("http://{}/", reachable(&endpoints["http.listen"])))?,
+        };
+        let (post, run) = Post::open(
+            store.clone(),
+            config.data.as_deref(),
+            mail::Settings {
+                name: config.lobby.name.clone(),
+                base: base.clone(),
+                server: server(&config.mail),
+            },
+            stop.clone(),
+        );
+        accounts.set_post(post.clone());
+        parts.spawn(async move {
+            run.await;
+            "mail"
+        });
+        let redirects = Redirects::new(base, config.web.redirects.clone());
         let (hosting, run) = hosting::open(
             hosting::Settings {
                 state: config.state.clone(),
                 data: config.data.clone(),
                 ports: config.hosting.ports.first.get()..=config.hosting.ports.last.get(),
                 uids: config.hosting.uids.first.get()..=config.hosting.uids.last.get(),
+                memory: config.hosting.memory,
                 recycle: config.hosting.recycle,
                 history: config.hosting.console,
                 program: std::env::current_exe().context("cannot find my own program")?,
@@ -191,6 +237,40 @@ impl House {
         parts.spawn(async move {
             stopped.run_until_cancelled(run).await;
             "hosting"
+        });
+        let (people, owners, stopped) = (accounts.clone(), hosting.clone(), stop.clone());
+        parts.spawn(async move {
+            stopped.run_until_cancelled(sweep(people, owners)).await;
+            "accounts"
+        });
+        let (schedules, run) = schedules::open(
+            &schedules::Settings {
+                zone: config.schedules_zone.clone(),
+            },
+            store.clone(),
+            hosting.clone(),
+            accounts.clone(),
+            audit.clone(),
+            None,
+        )?;
+        let stopped = stop.clone();
+        parts.spawn(async move {
+            stopped.run_until_cancelled(run).await;
+            "schedules"
+        });
+        let (files, run) = files::open(
+            files::Settings {
+                state: config.state.clone(),
+                bin: config.files.bin,
+            },
+            hosting.clone(),
+            store.clone(),
+            audit.clone(),
+        );
+        let stopped = stop.clone();
+        parts.spawn(async move {
+            stopped.run_until_cancelled(run).await;
+            "files"
         });
         let (snapshots, run) = snapshots::open(
             snapshots::Settings {
@@ -271,7 +351,11 @@ impl House {
             store,
             accounts,
             audit,
+            post,
+            redirects,
             hosting,
+            schedules,
+            files,
             snapshots,
             voice,
             lobby,
@@ -279,6 +363,7 @@ impl House {
             http,
             admin,
             control,
+            rpc: own,
             endpoints,
             parts,
             stop,
@@ -292,6 +377,7 @@ impl House {
         let readiness = Readiness::default();
         let admin = self.admin_routes(&readiness);
         let doors = self.doors();
+        let rpc = self.rpc();
         let Self {
             config,
             accounts,
@@ -299,19 +385,26 @@ impl House {
             http,
             admin: admin_listener,
             control,
+            rpc: own,
             endpoints,
             mut parts,
             stop,
             ..
         } = self;
 
-        let routes = panel::routes(doors).or(panel::pages()).unify().boxed();
+        let routes = panel::routes(doors).or(panel::pages()).unify();
+        let routes = routes.or(rpc::routes(rpc.clone(), None)).unify().boxed();
         let limits = Limits::default();
-        for (part, listener, routes) in [
+        let mut served = vec![
             ("http", http::Listener::from(http), routes.clone()),
             ("control", control.into(), routes),
             ("admin", admin_listener.into(), admin),
-        ] {
+        ];
+        for (daemon, listener) in own {
+            let routes = rpc::routes(rpc.clone(), Some(daemon));
+            served.push((daemon.name(), listener.into(), routes));
+        }
+        for (part, listener, routes) in served {
             let serving = http::serve(listener, routes, limits, metrics.clone(), stop.clone());
             parts.spawn(async move {
                 serving.await;
@@ -353,7 +446,11 @@ impl House {
         Doors {
             accounts: self.accounts.clone(),
             audit: self.audit.clone(),
+            post: self.post.clone(),
+            redirects: self.redirects.clone(),
             hosting: self.hosting.clone(),
+            schedules: self.schedules.clone(),
+            files: self.files.clone(),
             snapshots: self.snapshots.clone(),
             voice: self.voice.clone(),
             lobby: self.lobby.clone(),
@@ -371,6 +468,22 @@ impl House {
             rhythm: panel::RHYTHM,
             stop: self.stop.clone(),
         }
+    }
+
+    fn rpc(&self) -> Rpc {
+        Rpc::new(rpc::Services {
+            accounts: self.accounts.clone(),
+            audit: self.audit.clone(),
+            hosting: self.hosting.clone(),
+            redirects: self.redirects.clone(),
+            streams: rpc::Streams::new(
+                self.config.rpc.stream_targets.clone(),
+                self.endpoints.values().filter_map(|door| door.parse().ok()),
+                self.stop.clone(),
+            ),
+            metrics: self.metrics.clone(),
+            game: self.config.rpc.game.as_str().into(),
+        })
     }
 
     fn admin_routes(
@@ -401,6 +514,40 @@ impl House {
             }
         };
         telemetry::http::routes(readiness.clone(), works, page)
+    }
+}
+
+/// Who takes the box's mail, as configured.
+fn server(mail: &config::Mail) -> Option<mail::Server> {
+    let ((host, port), from) = (mail.smtp.clone()?, mail.from.clone()?);
+    let user = mail.user.clone();
+    Some(mail::Server {
+        host,
+        port,
+        tls: mail.tls,
+        ca: mail.ca.clone(),
+        credentials: (!user.is_empty()).then(|| (user, mail.password.clear().into())),
+        from,
+        patience: mail::Patience::default(),
+    })
+}
+
+/// Deletes new accounts that nobody has verified in time.
+async fn sweep(accounts: Accounts, hosting: Hosting) {
+    let watcher = Accounts::local(0, "box".into());
+    let mut rounds = tokio::time::interval(SWEEP);
+    loop {
+        rounds.tick().await;
+        // Without knowing who has servers, nobody is deleted.
+        let Ok(servers) = hosting.list(&watcher).await else {
+            continue;
+        };
+        let owns = |id| servers.iter().any(|server| server.owner_id == id);
+        match accounts.expire(UnixMillis::now(), owns).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "new accounts that nobody verified are gone"),
+            Err(error) => tracing::error!(%error, "unverified accounts cannot be deleted just now"),
+        }
     }
 }
 

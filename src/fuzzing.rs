@@ -3,10 +3,13 @@
 use std::fs;
 
 use crate::{
-    console::{Reader, Writer},
+    console::{
+        Reader, Writer,
+        stream::{Framer as Frames, Greeting, Lines},
+    },
     hosting::definition::Definition,
     keeper::wire::{Answer, Ask, Framer},
-    lobby, snapshots, voice,
+    lobby, rpc, snapshots, voice,
 };
 
 /// A keeper's socket, both ways.
@@ -77,4 +80,29 @@ pub fn game_link(bytes: &[u8]) {
 /// What a table game is told.
 pub fn game_orders(bytes: &[u8]) {
     lobby::dmod::fuzzing::orders(bytes);
+}
+
+/// A call of MyOTTD's XML-RPC, or an answer to one: what is understood is understood again when it is written.
+pub fn rpc_call(bytes: &[u8]) {
+    if let Ok(call) = rpc::wire::Call::decode(bytes)
+        && let Ok(again) = call.encode()
+    {
+        assert_eq!(rpc::wire::Call::decode(&again), Ok(call));
+    }
+    if let Ok(response) = rpc::wire::Response::decode(bytes)
+        && let Ok(again) = response.encode()
+    {
+        assert_eq!(rpc::wire::Response::decode(&again), Ok(response));
+    }
+}
+
+/// What a peer of a console's stream says.
+pub fn console_stream(bytes: &[u8]) {
+    let (mut frames, mut lines) = (Frames::default(), Lines::new(1024));
+    if let Ok(Some(rest)) = Greeting::default().push(bytes) {
+        frames.push(rest);
+        while let Ok(Some(frame)) = frames.next() {
+            lines.push(&frame.data);
+        }
+    }
 }

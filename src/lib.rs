@@ -24,12 +24,15 @@
 //! | [`accounts`] | people: credentials, registration, roles, grants, tokens, sessions, throttling |
 //! | [`audit`] | the write-ahead, hash-chained record of who did what |
 //! | [`hosting`] | servers as they should be: definitions, ports, lifecycle |
+//! | [`schedules`] | what servers do by the clock |
 //! | [`worker`] | carries hosting's wishes out on this box: folders, files, launch, observe |
+//! | [`files`] | a server's files: paths that cannot leave, whole writes, the bin, uploads |
 //! | [`keeper`] | the small process beside each game server (one thread) |
 //! | [`sandbox`] | users, rlimits, cgroups, pidfds, process trees. The only unsafe, but for the relay's socket calls |
 //! | [`snapshots`] | what servers' folders were: taking, keeping, verifying and restoring, in processes of their own |
 //! | [`voice`] | the KV relay: users, channels, seats, the control port, the hot path |
 //! | [`discovery`] | what the box announces in the local network |
+//! | [`mail`] | letters that wait for an SMTP server, and the task that takes them there |
 //! | [`lobby`] | GGZ: rooms, tables, seats, chat, ratings, and the sessions and games that meet there |
 //! | [`games`] | table games that ship with the box, each a program that speaks ggzdmod |
 //! | [`discovery`] | being found in the local network |
@@ -37,6 +40,7 @@
 //! | [`console`] | lines with sequence numbers in segment files |
 //! | [`http`] | the one HTTP tree's carrier: accept loop, limits, callers, problems, routes |
 //! | [`panel`] | the web API under `/api/v1`, its OpenAPI document, and manman's routes |
+//! | [`rpc`] | MyOTTD's XML-RPC: its daemons' methods over the same services |
 //! | `net` | what every TCP door knows: who is one address, how many may come in |
 //! | [`tls`] | the box's own authority, and the certificate that its doors show |
 //! | [`telemetry`] | logs, metrics, the admin listener |
@@ -106,6 +110,7 @@ pub mod config;
 pub mod console;
 pub mod daemon;
 pub mod discovery;
+pub mod files;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod games;
@@ -113,9 +118,12 @@ pub mod hosting;
 pub mod http;
 pub mod keeper;
 pub mod lobby;
+pub mod mail;
 mod net;
 pub mod panel;
+pub mod rpc;
 pub mod sandbox;
+pub mod schedules;
 pub mod snapshots;
 pub mod store;
 pub mod telemetry;

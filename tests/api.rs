@@ -21,10 +21,13 @@ use hyper_util::rt::TokioIo;
 use longhouse::{
     accounts::{self, Accounts},
     audit::{self, Audit},
+    files,
     hosting::{self, Hosting},
-    http::{self, Limits},
+    http::{self, Limits, redirect::Redirects},
     lobby::{self, Lobby},
+    mail::{self, Post},
     panel::{self, Doors, Finding, RHYTHM},
+    schedules::{self, Schedules},
     snapshots,
     store::{Catalog, Store, restore},
     telemetry::Metrics,
@@ -42,6 +45,7 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, client::IntoClientRequest},
 };
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 /// Reached only when something is broken.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -125,6 +129,12 @@ impl House {
         let accounts = Accounts::open(store.clone(), audit.clone()).unwrap();
         let stop = CancellationToken::new();
         let hosting = host(&folder, &store, &accounts, &audit, &stop);
+        let files = files::Settings {
+            state: folder.path().into(),
+            bin: Duration::from_secs(3600),
+        };
+        let (files, _) = files::open(files, hosting.clone(), store.clone(), audit.clone());
+        let schedules = plan(&store, &hosting, &accounts, &audit, &stop);
         let (snapshots, keeping) = snapshots::open(
             snapshots::Settings {
                 state: folder.path().to_owned(),
@@ -142,10 +152,17 @@ impl House {
         let (voice, kv) = talk(&store, &accounts, &audit, &stop).await;
         let lobby = receive(&folder, &store, &accounts, &audit, &stop).await;
         let metrics = Metrics::default();
+        let (post, sends) = Post::open(store.clone(), None, mail::Settings::silent(), stop.clone());
+        accounts.set_post(post.clone());
+        tokio::spawn(sends);
         let doors = Doors {
             accounts: accounts.clone(),
             audit,
+            post,
+            redirects: Redirects::new(Url::parse("http://localhost/").unwrap(), Vec::new()),
+            files,
             hosting,
+            schedules,
             snapshots,
             voice,
             lobby,
@@ -261,7 +278,9 @@ impl House {
 }
 
 fn catalog() -> Catalog {
-    let catalog = hosting::catalog(accounts::tables(audit::tables(Catalog::new())));
+    let catalog = files::tables(hosting::catalog(accounts::tables(audit::tables(
+        Catalog::new(),
+    ))));
     lobby::tables(voice::tables(catalog))
 }
 
@@ -281,6 +300,7 @@ fn host(
         data: Some(folder.path().join("data")),
         ports: 20_000..=29_999,
         uids: first..=first + 9,
+        memory: None,
         recycle: hosting::RECYCLE,
         history: 1 << 20,
         program: env!("CARGO_BIN_EXE_longhouse").into(),
@@ -290,6 +310,30 @@ fn host(
     let stop = stop.clone();
     tokio::spawn(async move { stop.run_until_cancelled(run).await });
     hosting
+}
+
+/// Schedules as the daemon has them.
+fn plan(
+    store: &Store,
+    hosting: &Hosting,
+    accounts: &Accounts,
+    audit: &Audit,
+    stop: &CancellationToken,
+) -> Schedules {
+    let settings = schedules::Settings { zone: "UTC".into() };
+    let (hosting, accounts) = (hosting.clone(), accounts.clone());
+    let opened = schedules::open(
+        &settings,
+        store.clone(),
+        hosting,
+        accounts,
+        audit.clone(),
+        None,
+    );
+    let (schedules, run) = opened.unwrap();
+    let stop = stop.clone();
+    tokio::spawn(async move { stop.run_until_cancelled(run).await });
+    schedules
 }
 
 /// Voice as the daemon has it, and where its control is.

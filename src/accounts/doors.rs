@@ -35,7 +35,7 @@ impl Accounts {
         }
         trial.end(true);
         let name = self.free_name(name)?;
-        let credential = self.credential(caller.door, password).await?;
+        let (credential, md5) = self.credential(caller.door, password).await?;
         let actor = stranger(caller, &name);
         let from = caller.from;
         let secret = fresh("");
@@ -45,8 +45,10 @@ impl Accounts {
             if change.is_settled()? {
                 return Err(AccountsError::SetupRefused);
             }
-            let mut account =
-                change.add_account(Account::new(name, Role::Admin, Some(credential)))?;
+            let mut account = change.add_account(Account {
+                md5,
+                ..Account::new(name, Role::Admin, Some(credential))
+            })?;
             let session = change.open_session(&mut account, hash, from)?;
             Ok((account, session))
         };
@@ -74,7 +76,7 @@ impl Accounts {
         let subject = format!("account {}", proven.name);
         let work = move |change: &mut Change<'_, '_>| {
             let mut account = change.account(proven.id)?;
-            if !account.may_enter() || account.credential != proven.credential {
+            if !account.may_log_in() || account.credential != proven.credential {
                 return Err(AccountsError::WrongCredentials); // changed since it was checked
             }
             let session = change.open_session(&mut account, hash, from)?;
@@ -141,6 +143,19 @@ impl Accounts {
         password: &Secret,
     ) -> Result<Principal, AccountsError> {
         let account = self.prove(caller, name, password).await?;
+        Ok(entered(caller, &account))
+    }
+
+    /// The same at a door whose clients send the password or its SHA-1 hex, and do not say which.
+    pub async fn by_secret(
+        &self,
+        caller: &Caller,
+        name: &str,
+        secret: &Secret,
+    ) -> Result<Principal, AccountsError> {
+        let given = |md5| secret.readings(md5);
+        let allowed = Account::may_log_in;
+        let account = self.prove_as(caller, name, given, allowed).await?;
         Ok(entered(caller, &account))
     }
 }
@@ -250,6 +265,30 @@ mod tests {
         assert_eq!(f.actions(), ["account.create", "login", "login", "logout"]);
         let log = serde_json::to_string(&f.log()).unwrap();
         assert!(!log.contains(&login.token) && !log.contains(PASSWORD) && !log.contains("argon2"));
+    }
+
+    #[tokio::test]
+    async fn a_secret_may_be_the_password_or_its_sha_1() {
+        let f = Fixture::new();
+        f.member("ada", Role::Player).await;
+        let hash = right().hashed().0;
+        for secret in [hash.clone(), hash.to_uppercase(), PASSWORD.into()] {
+            let secret = Secret::new(secret);
+            let by = f.accounts.by_secret(&web(1), "ada", &secret).await.unwrap();
+            assert_eq!(by.actor.name, "ada");
+        }
+        // What only takes passwords does not take the hash for one.
+        let hash = Secret::new(hash);
+        let shown = f.accounts.by_password(&web(1), "ada", &hash).await;
+        assert!(matches!(shown, Err(WrongCredentials)));
+        // A password may look like a hash.
+        let odd = Secret::new("0123456789abcdef0123456789abcdef01234567");
+        let wish = crate::accounts::NewAccount {
+            password: Some(odd.clone()),
+            ..crate::accounts::fixture::wish("bob", Role::Player)
+        };
+        f.accounts.create(&root(), wish).await.unwrap();
+        assert!(f.accounts.by_secret(&web(1), "bob", &odd).await.is_ok());
     }
 
     #[tokio::test]

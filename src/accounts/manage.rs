@@ -3,8 +3,11 @@
 use serde_json::json;
 
 use super::{
-    AccountId, AccountPatch, AccountView, Accounts, AccountsError, Caller, NewAccount, Principal,
-    Role, Secret, Subject, Verb, Via, names, records::Account, secret::SessionId, service::Change,
+    AccountId, AccountPatch, AccountView, Accounts, AccountsError, Caller, MailState, NewAccount,
+    Principal, Role, Secret, Subject, Verb, Via, names,
+    records::{Account, Purpose},
+    secret::SessionId,
+    service::Change,
 };
 
 impl Principal {
@@ -48,14 +51,18 @@ impl Accounts {
         self.may_manage(by, &[role])?;
         let name = self.free_name(&wish.name)?; // before the work of hashing
         let mail = names::mail(wish.mail.as_deref().unwrap_or_default())?;
-        let credential = match &wish.password {
-            Some(password) => Some(self.credential(by.actor.door, password).await?),
-            None => None,
+        let (credential, md5) = match &wish.password {
+            Some(password) => {
+                let (credential, md5) = self.credential(by.actor.door, password).await?;
+                (Some(credential), md5)
+            }
+            None => (None, false),
         };
         let subject = format!("account {name}");
         let detail = json!({"role": role, "mail": mail, "password": credential.is_some()});
         let account = Account {
             mail,
+            md5,
             ..Account::new(name, role, credential)
         };
         let work = move |change: &mut Change<'_, '_>| change.add_account(account);
@@ -63,7 +70,8 @@ impl Accounts {
         made.await.map(|account| account.view())
     }
 
-    /// Changes one. Needs `accounts.manage`, but for one's own mail address.
+    /// Changes one. Needs `accounts.manage`, but for one's own mail address: that has to be verified anew before it
+    /// counts as theirs, other than what an administrator says of it.
     pub async fn update(
         &self,
         by: &Principal,
@@ -80,6 +88,17 @@ impl Accounts {
             self.may_manage(by, &[before.role, patch.role.unwrap_or(before.role)])?;
         }
         let mail = patch.mail.as_deref().map(names::mail).transpose()?;
+        let link = match &mail {
+            Some(Some(new)) if own_mail && before.mail.as_ref() != Some(new) => {
+                let caller = Caller {
+                    door: by.actor.door,
+                    from: by.actor.from,
+                };
+                self.may_write(&caller, new)?;
+                before.must_verify() || self.desk().post.delivers()
+            }
+            _ => false,
+        };
         let subject = format!("account {}", before.name);
         let detail = json!(patch);
         let scoped = by.scopes.is_some();
@@ -88,13 +107,25 @@ impl Accounts {
             if scoped && was.role == Role::Admin {
                 return Err(AccountsError::Forbidden("an administrator without scopes"));
             }
-            let account = Account {
+            let mut account = Account {
                 role: patch.role.unwrap_or(was.role),
                 disabled: patch.disabled.unwrap_or(was.disabled),
                 confirmed: patch.confirmed.unwrap_or(was.confirmed),
-                mail: mail.unwrap_or_else(|| was.mail.clone()),
                 ..was.clone()
             };
+            if let Some(mail) = mail {
+                let state = match &mail {
+                    // An administrator's word is as good as a letter's.
+                    None => MailState::Verified,
+                    Some(_) if !own_mail => MailState::Verified,
+                    Some(_) if mail == was.mail || was.must_verify() => was.mail_state,
+                    Some(_) => MailState::Unverified,
+                };
+                change.move_mail(&mut account, mail, state)?;
+            }
+            if link {
+                change.mail_link(&account, Purpose::Verify, None)?;
+            }
             if was.is_active_admin() && !account.is_active_admin() && !change.has_other_admin(id) {
                 return Err(AccountsError::LastAdmin(account.name));
             }
@@ -135,7 +166,7 @@ impl Accounts {
         } else {
             None
         };
-        let credential = self.credential(by.actor.door, new).await?;
+        let (credential, md5) = self.credential(by.actor.door, new).await?;
         let keep = match by.via {
             Via::Session(SessionId(hash)) if own => Some(hash),
             _ => None,
@@ -151,6 +182,8 @@ impl Accounts {
                 return Err(AccountsError::Forbidden("an administrator without scopes"));
             }
             account.credential = Some(credential);
+            account.md5 = md5;
+            change.end_link(id, Purpose::Reset)?;
             change.end_sessions(id, keep)?;
             change.put_account(&account)
         };

@@ -26,6 +26,9 @@
 //! - **Registration** is open, asks for an administrator's word, or is closed ([`Policy`]). Who waits for
 //!   that word is refused like a wrong password. New accounts are counted per network, in memory, and
 //!   only those that are let through are recorded: a stranger cannot fill the record.
+//! - **Mail addresses**: who enrols comes in once they have opened the mailed link; who changes their address, before
+//!   the next login. A link is good once, for one account, purpose and address, for 4 days or (for a new password) an
+//!   hour; only the SHA-256 of its secret is stored, and a new one ends the older.
 //! - **Set-up** is open until the first administrator exists, however they were made, and never
 //!   again: the last one cannot be demoted or disabled.
 //! - **Audit**: every change; of logins those that open a session, and an account's lockout when it
@@ -36,9 +39,12 @@
 
 mod credentials;
 mod doors;
+mod enrol;
 #[cfg(test)]
 mod fixture;
 mod grants;
+mod links;
+mod mailbox;
 mod manage;
 mod names;
 mod people;
@@ -57,15 +63,18 @@ mod wire;
 use std::{net::IpAddr, time::Duration};
 
 use crate::audit::{Actor, AuditError, Door};
+use crate::mail::MailError;
 use crate::store::{Catalog, StoreError};
 
-pub use records::{Account, GrantRecord, NameRecord, Session, Setup, Token};
+pub use links::success_url;
+pub use records::{Account, GrantRecord, MailState, MailToken, NameRecord, Session, Setup, Token};
 pub use register::Policy;
 pub use roles::{AccountId, Role, ServerId, Subject, Verb};
 pub use secret::{Secret, SessionId};
 pub use service::Accounts;
 pub use wire::{
-    AccountPatch, AccountView, Grant, Login, NewAccount, NewToken, Registered, TokenView,
+    AccountPatch, AccountView, Enrolment, Grant, Login, NewAccount, NewToken, Registered,
+    TokenView, Verified,
 };
 
 /// The catalog, with the records of this room.
@@ -77,6 +86,7 @@ pub fn tables(catalog: Catalog) -> Catalog {
         .with::<Session>()
         .with::<Token>()
         .with::<GrantRecord>()
+        .with::<MailToken>()
         .with::<Setup>()
 }
 
@@ -134,6 +144,24 @@ pub enum AccountsError {
     /// Too many failures; come back later.
     #[error("too many failed attempts: try again in {} s", .retry_after.as_secs())]
     LockedOut {
+        /// When trying again makes sense.
+        retry_after: Duration,
+    },
+    /// The letter cannot be written.
+    #[error(transparent)]
+    Mail(#[from] MailError),
+    /// The mail address has to be verified first.
+    #[error("the mail address of `{0}` has not been verified: open the link that was mailed there")]
+    Unverified(String),
+    /// The mail address has been verified before.
+    #[error("the mail address of `{0}` has been verified already")]
+    AlreadyVerified(String),
+    /// The link was used, has expired, gave way to a newer one, or never was.
+    #[error("this link has been used or has expired")]
+    LinkGone,
+    /// Too many letters to one address, or wanted from one place.
+    #[error("too many letters: try again in {} s", .retry_after.as_secs().max(1))]
+    TooManyLetters {
         /// When trying again makes sense.
         retry_after: Duration,
     },

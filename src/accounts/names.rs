@@ -1,6 +1,7 @@
 //! What people may call themselves and their things.
 
 use super::AccountsError;
+use crate::mail::is_address;
 
 /// A name as it is stored: lowercase, 1 to 32 of a-z, 0-9 and single inner hyphens, starting with a
 /// letter (MyOTTD's rule, so that names fit host names and server names).
@@ -21,15 +22,11 @@ pub(super) fn name(wish: &str) -> Result<String, AccountsError> {
     }
 }
 
-/// A mail address, roughly: what is in it is decided by whoever delivers there. None when empty.
+/// A mail address that letters can be sent to. None when empty.
 pub(super) fn mail(wish: &str) -> Result<Option<String>, AccountsError> {
-    let parts = wish.split_once('@');
-    let good = wish.len() <= 254
-        && parts.is_some_and(|(who, host)| !who.is_empty() && !host.is_empty())
-        && !wish.contains(|c: char| c.is_control() || c.is_whitespace());
     match wish {
         "" => Ok(None),
-        _ if good => Ok(Some(wish.into())),
+        _ if is_address(wish) => Ok(Some(wish.into())),
         _ => Err(AccountsError::Invalid {
             what: "mail address",
             why: "does not look like one",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{
-    AccountId, AccountView, Principal, Role, ServerId, Subject, TokenView, Verb, Via,
+    AccountId, AccountView, MailState, Principal, Role, ServerId, Subject, TokenView, Verb, Via,
     records::{
         ACCOUNTS, Account, GRANTS, GrantRecord, SESSIONS, SETUP, SETUPS, Session, TOKENS, Token,
         grant_key, session_key,
@@ -23,6 +23,8 @@ pub(super) struct Touched {
     pub(super) sessions: Vec<(AccountId, Digest)>,
     pub(super) tokens: Vec<u64>,
     pub(super) grants: Vec<(AccountId, ServerId)>,
+    /// A letter was written.
+    pub(super) letters: bool,
 }
 
 /// All records that decode.
@@ -93,7 +95,10 @@ impl People {
         for &id in &touched.accounts {
             match gone_if_unreadable(store.get(ACCOUNTS, id.key())) {
                 Some(account) => self.put_account(account),
-                None => drop(self.accounts.remove(&id)),
+                None => {
+                    let account = self.accounts.remove(&id);
+                    account.map(|account| self.names.remove(&account.name));
+                }
             }
         }
         for &(account, hash) in &touched.sessions {
@@ -224,9 +229,20 @@ fn gone_if_unreadable<R>(read: Result<Option<R>, StoreError>) -> Option<R> {
 }
 
 impl Account {
-    /// Neither disabled nor waiting for an administrator's word.
+    /// Neither disabled nor waiting for an administrator's word, and begun.
     pub(super) fn may_enter(&self) -> bool {
-        self.confirmed && !self.disabled
+        self.confirmed && !self.disabled && self.mail_state != MailState::New
+    }
+
+    /// May prove who they are anew. Who has changed their address goes on with what they came in with, but comes in
+    /// again only once the new one is verified.
+    pub(super) fn may_log_in(&self) -> bool {
+        self.may_enter() && !self.must_verify()
+    }
+
+    /// Has to show first that the mail address is theirs.
+    pub(super) fn must_verify(&self) -> bool {
+        matches!(self.mail_state, MailState::Changed | MailState::New)
     }
 
     /// An administrator who may come in.
@@ -242,6 +258,7 @@ impl Account {
             mail: self.mail.clone(),
             disabled: self.disabled,
             confirmed: self.confirmed,
+            mail_state: self.mail_state,
             created: self.created,
             last_login: self.last_login,
         }

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use super::{
     Accounts, AccountsError, Caller, Secret, names,
     records::{Account, Credential},
+    secret::Hashed,
     throttle::{Attempt, Key, network},
 };
 use crate::audit::{Actor, AuditError, Door};
@@ -45,31 +46,46 @@ pub(super) fn is_throttled(caller: &Caller) -> bool {
 
 impl Accounts {
     /// The account that this name and password are of. Unknown names, accounts without a password,
-    /// disabled ones and those that wait for an administrator's word answer alike, after the same time.
+    /// disabled ones and those that wait for a verification or an administrator's word answer alike, after the same time.
     pub(super) async fn prove(
         &self,
         caller: &Caller,
         name: &str,
         password: &Secret,
     ) -> Result<Account, AccountsError> {
-        let given = password.hashed();
+        let given = |md5| vec![password.shown(md5)];
+        self.prove_as(caller, name, given, Account::may_log_in)
+            .await
+    }
+
+    /// The same, by any of what is `given`, for a password that was set as its MD5 or one that was not; of the accounts
+    /// that are `allowed`.
+    pub(super) async fn prove_as(
+        &self,
+        caller: &Caller,
+        name: &str,
+        given: impl Fn(bool) -> Vec<Hashed>,
+        allowed: fn(&Account) -> bool,
+    ) -> Result<Account, AccountsError> {
         // What cannot be a name is nobody's: all of it counts as one.
         let name = names::name(name).unwrap_or_default();
         let account = self.people().named(&name).cloned();
+        let given = given(account.as_ref().is_some_and(|account| account.md5));
         let keys = self.password_keys(caller, &name, account.as_ref());
         let now = || Instant::now().into_std();
         if let Some(retry_after) = self.throttle().barred(now(), &keys) {
             return Err(AccountsError::LockedOut { retry_after });
         }
         let vault = &self.house.vault;
-        let usable = account.filter(Account::may_enter);
+        let usable = account.filter(allowed);
         let stored = usable
             .as_ref()
             .and_then(|account| account.credential.clone());
         let remembered = || {
             let (account, stored) = (usable.as_ref()?, stored.as_ref()?);
-            vault
-                .remembers(now(), account.id, &given, stored)
+            given
+                .iter()
+                .any(|given| vault.remembers(now(), account.id, given, stored))
                 .then(|| account.clone())
         };
         if let Some(account) = remembered() {
@@ -81,9 +97,19 @@ impl Accounts {
             return Ok(account);
         }
         let trial = self.begin(caller, keys)?;
-        let right = vault.verify(turn, given.clone(), stored.clone()).await;
+        let (mut turn, mut right) = (Some(turn), None);
+        for given in given {
+            let turn = match turn.take() {
+                Some(turn) => turn,
+                None => vault.turn(caller.door).await?,
+            };
+            if vault.verify(turn, given.clone(), stored.clone()).await {
+                right = Some(given);
+                break;
+            }
+        }
         match (right, usable, stored) {
-            (true, Some(account), Some(stored)) => {
+            (Some(given), Some(account), Some(stored)) => {
                 vault.remember(now(), account.id, &given, &stored);
                 trial.end(true);
                 Ok(account)
@@ -97,14 +123,15 @@ impl Accounts {
         }
     }
 
-    /// A password's credential, if it can be a password.
+    /// A password's credential, if it can be a password, and whether it is that of its MD5.
     pub(super) async fn credential(
         &self,
         door: Door,
         password: &Secret,
-    ) -> Result<Credential, AccountsError> {
+    ) -> Result<(Credential, bool), AccountsError> {
         fits(password)?;
-        self.house.vault.hash(door, password.hashed()).await
+        let (given, md5) = password.set_at(door);
+        Ok((self.house.vault.hash(door, given).await?, md5))
     }
 
     pub(super) fn begin(&self, caller: &Caller, keys: Vec<Key>) -> Result<Trial, AccountsError> {

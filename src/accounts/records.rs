@@ -3,6 +3,7 @@
 use std::{fmt, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{AccountId, Role, ServerId, Verb, secret::Digest};
 use crate::{
@@ -15,6 +16,7 @@ pub(super) const NAMES: Table<NameRecord> = Table::new();
 pub(super) const SESSIONS: Table<Session> = Table::new();
 pub(super) const TOKENS: Table<Token> = Table::new();
 pub(super) const GRANTS: Table<GrantRecord> = Table::new();
+pub(super) const MAIL_TOKENS: Table<MailToken> = Table::new();
 pub(super) const SETUPS: Table<Setup> = Table::new();
 /// The only key of [`SETUPS`].
 pub(super) const SETUP: &[u8] = b"administrator";
@@ -34,6 +36,58 @@ pub struct Account {
     pub(super) networks: Vec<IpAddr>,
     /// May come in: false for who registered by themselves and waits for an administrator's word.
     pub(super) confirmed: bool,
+    /// Whose the mail address is known to be.
+    pub(super) mail_state: MailState,
+    /// The password was set as its MD5 in hex (by a MyOTTD client): that is what the credential is of.
+    pub(super) md5: bool,
+}
+
+/// What is known of an account's mail address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MailState {
+    /// It is theirs, or an administrator says so; or there is none.
+    Verified,
+    /// Nobody has shown that it is theirs. They may come in all the same.
+    Unverified,
+    /// It is a new one, and they come in again once they have shown that it is theirs.
+    Changed,
+    /// The account is new, and so is its address: it begins when they have shown that it is theirs.
+    New,
+}
+
+/// An account as it was before mail addresses were verified.
+#[derive(Serialize, Deserialize)]
+struct AccountV2 {
+    id: AccountId,
+    name: String,
+    credential: Option<Credential>,
+    mail: Option<String>,
+    role: Role,
+    disabled: bool,
+    created: UnixMillis,
+    last_login: Option<UnixMillis>,
+    networks: Vec<IpAddr>,
+    confirmed: bool,
+}
+
+impl From<AccountV2> for Account {
+    fn from(old: AccountV2) -> Self {
+        Self {
+            id: old.id,
+            name: old.name,
+            credential: old.credential,
+            mail: old.mail,
+            role: old.role,
+            disabled: old.disabled,
+            created: old.created,
+            last_login: old.last_login,
+            networks: old.networks,
+            confirmed: old.confirmed,
+            mail_state: MailState::Verified, // nobody was asked to show it
+            md5: false,
+        }
+    }
 }
 
 /// An account as it was before people could register by themselves.
@@ -50,7 +104,7 @@ struct AccountV1 {
     networks: Vec<IpAddr>,
 }
 
-impl From<AccountV1> for Account {
+impl From<AccountV1> for AccountV2 {
     fn from(old: AccountV1) -> Self {
         Self {
             id: old.id,
@@ -81,19 +135,30 @@ impl Account {
             last_login: None,
             networks: Vec::new(),
             confirmed: true,
+            mail_state: MailState::Verified,
+            md5: false,
         }
     }
 }
 
 impl Record for Account {
     const TABLE: &'static str = "account";
-    const FORMAT: u8 = 2;
+    const FORMAT: u8 = 3;
     fn upgrade(format: u8, body: &[u8]) -> Option<Self> {
-        (format == 1).then(|| from_bytes::<AccountV1>(body).map(Self::from))?
+        let old = match format {
+            1 => from_bytes::<AccountV1>(body)?.into(),
+            2 => from_bytes::<AccountV2>(body)?,
+            _ => return None,
+        };
+        Some(old.into())
     }
     fn upgrade_json(format: u8, value: serde_json::Value) -> Option<Self> {
-        let old = (format == 1).then(|| serde_json::from_value::<AccountV1>(value));
-        old?.ok().map(Self::from)
+        let old = match format {
+            1 => serde_json::from_value::<AccountV1>(value).ok()?.into(),
+            2 => serde_json::from_value::<AccountV2>(value).ok()?,
+            _ => return None,
+        };
+        Some(old.into())
     }
 }
 
@@ -147,6 +212,35 @@ impl Record for Token {
     const FORMAT: u8 = 1;
 }
 
+/// What a link in a letter can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) enum Purpose {
+    /// Show that an address is theirs.
+    Verify,
+    /// Set a password.
+    Reset,
+}
+
+/// A link that was mailed, by account and purpose: a new one takes the older one's place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailToken {
+    pub(super) account: AccountId,
+    pub(super) purpose: Purpose,
+    /// Where it was sent: good while that is the account's address.
+    pub(super) address: String,
+    pub(super) hash: Digest,
+    pub(super) expires: UnixMillis,
+    /// The letter with the link, which is taken back when the link ends.
+    pub(super) letter: u64,
+    /// Where the browser goes once it has done.
+    pub(super) success: Option<String>,
+}
+
+impl Record for MailToken {
+    const TABLE: &'static str = "mail_token";
+    const FORMAT: u8 = 1;
+}
+
 /// What an account may do with a server, by account and server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GrantRecord {
@@ -183,6 +277,12 @@ pub(super) fn session_key(account: AccountId, hash: Digest) -> [u8; 40] {
     let mut key = [0; 40];
     key[..8].copy_from_slice(&account.key());
     key[8..].copy_from_slice(&hash.0);
+    key
+}
+
+pub(super) fn mail_token_key(account: AccountId, purpose: Purpose) -> [u8; 9] {
+    let mut key = [purpose as u8; 9];
+    key[..8].copy_from_slice(&account.key());
     key
 }
 

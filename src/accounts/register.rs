@@ -1,24 +1,21 @@
 //! Somebody makes their own account.
 
-use std::{
-    collections::HashSet,
-    str::FromStr,
-    sync::{MutexGuard, PoisonError},
-};
+use std::{collections::HashSet, str::FromStr, sync::MutexGuard};
 
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
-    Accounts, AccountsError, Caller, Registered, Role, Secret,
+    Accounts, AccountsError, Caller, MailState, Registered, Role, Secret,
     doors::entered,
     names,
     proof::{fits, is_throttled, stranger},
     quota::Quota,
-    records::Account,
+    records::{Account, Purpose},
     service::Change,
     throttle::network,
 };
+use crate::mail::Post;
 
 /// Who may make an account for themselves: `accounts.registration`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,14 +48,21 @@ pub(super) struct Desk {
     /// Lowercase names that are nobody's to have.
     reserved: HashSet<String>,
     quota: Quota,
+    /// Letters that strangers want sent, by where they are and by where it goes.
+    pub(super) letters_from: Quota,
+    pub(super) letters_to: Quota<String>,
+    pub(super) post: Post,
 }
 
 impl Desk {
-    pub(super) fn new(now: std::time::Instant) -> Self {
+    pub(super) fn new(now: std::time::Instant, post: Post) -> Self {
         Self {
             policy: Policy::default(),
             reserved: HashSet::new(),
             quota: Quota::new(now),
+            letters_from: Quota::letters_from(now),
+            letters_to: Quota::letters_to(now),
+            post,
         }
     }
 }
@@ -84,7 +88,8 @@ impl Accounts {
     }
 
     /// Somebody makes their own account, a player's, under the [`Policy`]. Counted per network;
-    /// recorded once let through.
+    /// recorded once let through. They are in before they have verified their address, for which a link is mailed
+    /// where mail leaves the box.
     pub async fn register(
         &self,
         caller: &Caller,
@@ -99,33 +104,62 @@ impl Accounts {
         let name = self.free_name(name)?;
         let mail = names::mail(mail.unwrap_or_default())?;
         fits(password)?;
-        if is_throttled(caller) {
-            let now = Instant::now().into_std();
-            let counted = self.desk().quota.take(now, caller.from.map(network));
-            counted.map_err(|retry_after| AccountsError::TooManyRegistrations { retry_after })?;
-        }
-        let credential = self.credential(caller.door, password).await?;
+        self.may_register(caller)?;
+        // They are in without it; a letter too many is left out.
+        let delivers = self.desk().post.delivers();
+        let link = match &mail {
+            Some(mail) => delivers && self.may_write(caller, mail).is_ok(),
+            None => false,
+        };
+        let (credential, md5) = self.credential(caller.door, password).await?;
         let actor = stranger(caller, &name);
         let subject = format!("account {name}");
         let confirmed = policy == Policy::Open;
         let detail = json!({"mail": mail, "confirmed": confirmed});
         let account = Account {
+            mail_state: match mail {
+                Some(_) => MailState::Unverified,
+                None => MailState::Verified,
+            },
             mail,
             confirmed,
+            md5,
             ..Account::new(name, Role::Player, Some(credential))
         };
-        let work = move |change: &mut Change<'_, '_>| change.add_account(account);
+        let work = move |change: &mut Change<'_, '_>| {
+            let account = change.add_account(account)?;
+            if link {
+                match change.mail_link(&account, Purpose::Verify, None) {
+                    Ok(()) => {}
+                    Err(AccountsError::Mail(error)) => {
+                        tracing::warn!(%error, "a new account's address is not asked for verification");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(account)
+        };
         let account = self
             .change(actor, "account.register", subject, detail, work)
             .await?;
         if let Some(credential) = &account.credential {
             let (vault, now) = (&self.house.vault, Instant::now().into_std());
-            vault.remember(now, account.id, &password.hashed(), credential);
+            vault.remember(now, account.id, &password.set_at(caller.door).0, credential);
         }
         Ok(Registered {
             by: confirmed.then(|| entered(caller, &account)),
             account: account.view(),
         })
+    }
+
+    /// Counts one more new account from there.
+    pub(super) fn may_register(&self, caller: &Caller) -> Result<(), AccountsError> {
+        if is_throttled(caller) {
+            let now = Instant::now().into_std();
+            let counted = self.desk().quota.take(now, caller.from.map(network));
+            counted.map_err(|retry_after| AccountsError::TooManyRegistrations { retry_after })?;
+        }
+        Ok(())
     }
 
     /// A wish as it is stored, if an account can be called that and none is.
@@ -138,9 +172,8 @@ impl Accounts {
         }
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        let desk = &self.house.desk;
-        desk.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.house.desk()
     }
 }
 

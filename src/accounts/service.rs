@@ -15,8 +15,9 @@ use super::{
     credentials::Vault,
     people::{People, Touched},
     records::{
-        ACCOUNTS, Account, GRANTS, GrantRecord, NAMES, NameRecord, SESSIONS, SETUP, SETUPS,
-        Session, Setup, TOKENS, Token, grant_key, session_key,
+        ACCOUNTS, Account, GRANTS, GrantRecord, MAIL_TOKENS, MailToken, NAMES, NameRecord, Purpose,
+        SESSIONS, SETUP, SETUPS, Session, Setup, TOKENS, Token, grant_key, mail_token_key,
+        session_key,
     },
     register::Desk,
     secret::{Digest, fresh},
@@ -25,6 +26,7 @@ use super::{
 use crate::{
     audit::{Actor, Audit, Door},
     clock::UnixMillis,
+    mail::{self, Post},
     store::{Store, StoreError, Tx},
 };
 
@@ -63,6 +65,7 @@ impl Accounts {
     pub fn open(store: Store, audit: Audit) -> Result<Self, AccountsError> {
         let people = RwLock::new(People::load(&store)?);
         let now = Instant::now().into_std();
+        let post = Post::quiet(store.clone(), None, mail::Settings::silent());
         Ok(Self {
             house: Arc::new(House {
                 store,
@@ -72,7 +75,7 @@ impl Accounts {
                 people,
                 changed: watch::Sender::new(()),
                 throttle: Mutex::new(Throttle::new(now)),
-                desk: Mutex::new(Desk::new(now)),
+                desk: Mutex::new(Desk::new(now, post)),
             }),
         })
     }
@@ -134,6 +137,11 @@ impl Accounts {
         Some(self.people().named(&name.to_ascii_lowercase())?.id)
     }
 
+    /// Gives people's letters to `post` from now on.
+    pub fn set_post(&self, post: Post) {
+        self.house.desk().post = post;
+    }
+
     pub(super) fn people(&self) -> RwLockReadGuard<'_, People> {
         let people = &self.house.people;
         people.read().unwrap_or_else(PoisonError::into_inner)
@@ -186,17 +194,23 @@ impl fmt::Debug for Accounts {
 }
 
 impl House {
+    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn commit<T: Send>(
         &self,
         work: impl FnOnce(&mut Change<'_, '_>) -> Result<T, AccountsError> + Send,
     ) -> Result<T, AccountsError> {
         let mut touched = Touched::default();
+        let post = self.desk().post.clone();
         let written = self
             .store
             .write(|tx| {
                 work(&mut Change {
                     tx,
                     store: &self.store,
+                    post: &post,
                     touched: &mut touched,
                 })
             })
@@ -208,6 +222,9 @@ impl House {
         if !touched.accounts.is_empty() {
             self.changed.send_replace(());
         }
+        if touched.letters {
+            post.ring();
+        }
         written
     }
 }
@@ -218,10 +235,117 @@ pub(super) struct Change<'t, 'a> {
     /// As it was before this transaction: nobody else writes meanwhile. Unlike the transaction's own
     /// scan, its goes on past records that do not decode.
     store: &'t Store,
+    post: &'t Post,
     touched: &'t mut Touched,
 }
 
 impl Change<'_, '_> {
+    /// The link of that purpose that was mailed last.
+    pub(super) fn link(
+        &self,
+        account: AccountId,
+        purpose: Purpose,
+    ) -> Result<Option<MailToken>, AccountsError> {
+        Ok(self.tx.get(MAIL_TOKENS, mail_token_key(account, purpose))?)
+    }
+
+    /// Mails a link to the account's address, in place of an older one.
+    pub(super) fn mail_link(
+        &mut self,
+        account: &Account,
+        purpose: Purpose,
+        success: Option<String>,
+    ) -> Result<(), AccountsError> {
+        let address = account.mail.clone().ok_or(AccountsError::Invalid {
+            what: "account",
+            why: "has no mail address",
+        })?;
+        self.end_link(account.id, purpose)?;
+        let (now, secret) = (UnixMillis::now(), fresh(""));
+        let link = format!("{}?uid={}&token={secret}", purpose.page(), account.id.0);
+        let expires = now.after(purpose.life());
+        let wish = mail::Wish {
+            kind: purpose.letter(),
+            to: &address,
+            account: Some(account.id.0),
+            name: &account.name,
+            link: Some(&link),
+            until: expires,
+        };
+        let letter = self.post.put(self.tx, wish, now)?;
+        self.touched.letters = true;
+        let token = MailToken {
+            account: account.id,
+            purpose,
+            hash: Digest::of(&secret),
+            expires,
+            letter,
+            success,
+            address,
+        };
+        let key = mail_token_key(account.id, purpose);
+        Ok(self.tx.put(MAIL_TOKENS, key, &token)?)
+    }
+
+    /// Ends a link, and takes back the letter with it if that still waits.
+    pub(super) fn end_link(
+        &mut self,
+        account: AccountId,
+        purpose: Purpose,
+    ) -> Result<(), AccountsError> {
+        if let Some(token) = self.link(account, purpose)? {
+            self.post.withdraw(self.tx, token.letter)?;
+            self.tx
+                .delete(MAIL_TOKENS, mail_token_key(account, purpose))?;
+        }
+        Ok(())
+    }
+
+    /// Tells an account's old address that it has another one now.
+    pub(super) fn mail_notice(&mut self, account: &Account, to: &str) -> Result<(), AccountsError> {
+        if !self.post.delivers() {
+            return Ok(()); // nobody could pass that on by hand
+        }
+        let now = UnixMillis::now();
+        let wish = mail::Wish {
+            kind: mail::Kind::Notice,
+            to,
+            account: Some(account.id.0),
+            name: &account.name,
+            link: None,
+            until: now.after(Purpose::Verify.life()),
+        };
+        self.post.put(self.tx, wish, now)?;
+        self.touched.letters = true;
+        Ok(())
+    }
+
+    /// Deletes an account with all that is its own.
+    pub(super) fn remove_account(&mut self, account: &Account) -> Result<(), AccountsError> {
+        let id = account.id;
+        self.end_sessions(id, None)?;
+        for purpose in [Purpose::Verify, Purpose::Reset] {
+            self.end_link(id, purpose)?;
+        }
+        let tokens = self.store.scan(TOKENS, &[]).filter_map(Result::ok);
+        let tokens = tokens.filter(|(_, token)| token.account == id);
+        for (_, token) in tokens.collect::<Vec<_>>() {
+            self.delete_token(token.id)?;
+        }
+        let grants = self.store.scan(GRANTS, &id.key()).filter_map(Result::ok);
+        for (_, grant) in grants.collect::<Vec<_>>() {
+            let none = GrantRecord {
+                verbs: Vec::new(),
+                ..grant
+            };
+            self.put_grant(&none)?;
+        }
+        self.tx.delete(NAMES, &account.name)?;
+        self.tx.delete(ACCOUNTS, id.key())?;
+        self.touched.accounts.push(id);
+        Ok(())
+    }
+
     pub(super) fn account(&self, id: AccountId) -> Result<Account, AccountsError> {
         let account = self.tx.get(ACCOUNTS, id.key())?;
         account.ok_or_else(|| AccountsError::NoSuchAccount(id.0.to_string()))

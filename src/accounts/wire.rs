@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AccountId, Principal, Role, Secret, ServerId, Verb};
+use super::{AccountId, MailState, Principal, Role, Secret, ServerId, Verb};
 use crate::clock::UnixMillis;
 
 /// An account as the API reads it.
@@ -23,6 +23,8 @@ pub struct AccountView {
     pub disabled: bool,
     /// May come in: false while somebody who registered by themselves waits for an administrator's word.
     pub confirmed: bool,
+    /// What is known of its mail address; `changed` and `new` keep them from coming in until it is verified.
+    pub mail_state: MailState,
     /// When it was created.
     #[schema(value_type = String)]
     pub created: UnixMillis,
@@ -57,6 +59,29 @@ pub struct AccountPatch {
     pub mail: Option<String>,
     /// Let somebody in who registered by themselves, or take that back, which ends all sessions at once.
     pub confirmed: Option<bool>,
+}
+
+/// Somebody wants an account that begins once its mail address is verified.
+#[derive(Debug, Clone)]
+pub struct Enrolment<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The password, or what the client sends in its place.
+    pub password: &'a Secret,
+    /// Where the link goes.
+    pub mail: &'a str,
+    /// Where the browser goes after the verification, with `%(uid)s` and `%(username)s` to be filled; checked by the
+    /// caller.
+    pub success: Option<String>,
+}
+
+/// Somebody has shown that a mail address is theirs.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    /// Their account.
+    pub account: AccountView,
+    /// Where their browser wants to go; to be checked before it is sent there.
+    pub success: Option<String>,
 }
 
 /// Somebody who has just made their own account.

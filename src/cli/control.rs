@@ -63,6 +63,21 @@ impl Answer {
     }
 }
 
+/// What is sent along.
+struct Content {
+    kind: &'static str,
+    bytes: Bytes,
+}
+
+impl Content {
+    fn json(value: &Value) -> Self {
+        Self {
+            kind: "application/json",
+            bytes: value.to_string().into(),
+        }
+    }
+}
+
 /// A console or the events as they come.
 pub(crate) type Live = WebSocketStream<UnixStream>;
 
@@ -88,6 +103,7 @@ impl Control {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer, Fault> {
+        let body = body.map(Content::json);
         self.ask(method, path, body, PATIENCE).await
     }
 
@@ -98,14 +114,25 @@ impl Control {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer, Fault> {
+        let body = body.map(Content::json);
         self.ask(method, path, body, JOB_PATIENCE).await
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) async fn put(&self, path: &str, bytes: Bytes) -> Result<Answer, Fault> {
+        let content = Content {
+            kind: "application/octet-stream",
+            bytes,
+        };
+        self.ask(Method::PUT, path, Some(content), LONG_PATIENCE)
+            .await
     }
 
     async fn ask(
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<Content>,
         patience: Duration,
     ) -> Result<Answer, Fault> {
         let answer = async {
@@ -165,7 +192,7 @@ impl Control {
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<Content>,
     ) -> Result<Response<Incoming>, Fault> {
         let stream = TokioIo::new(self.connect().await?);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(stream)
@@ -177,12 +204,12 @@ impl Control {
             .uri(format!("/api/v1{path}"))
             .header(header::HOST, "localhost")
             .header(header::ACCEPT, "application/json");
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
+        if let Some(content) = &body {
+            request = request.header(header::CONTENT_TYPE, content.kind);
         }
-        let body = body.map(Value::to_string).unwrap_or_default();
+        let body = body.map(|content| content.bytes).unwrap_or_default();
         let request = request
-            .body(Full::new(Bytes::from(body)))
+            .body(Full::new(body))
             .expect("paths are built of numbers and percent-encoded text");
         sender
             .send_request(request)

@@ -69,6 +69,9 @@ pub(crate) enum Fault {
     /// A verification found something.
     #[error("something is damaged")]
     Damaged,
+    /// Nothing was deleted lately.
+    #[error("the bin is empty")]
+    EmptyBin,
     /// No voice channel has that id or title.
     #[error("no voice channel `{}`", text::plain(.0))]
     NoChannel(String),
@@ -110,6 +113,9 @@ pub(crate) enum Fault {
         state: String,
         reason: Option<String>,
     },
+    /// A schedule did not get to its end.
+    #[error("`{}` {}", text::plain(.name), text::plain(.how))]
+    Unfinished { name: String, how: String },
     /// The server did not settle in time.
     #[error("{name} is still {state} after {} s; it goes on without this command", .after.as_secs())]
     Unsettled {

@@ -55,7 +55,7 @@ pub struct Lobby {
 
 /// A password that the box shows to others: never printed, never logged.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Password(String);
+pub struct Password(pub(super) String);
 
 impl Password {
     /// As it is sent.

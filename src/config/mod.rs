@@ -3,9 +3,13 @@
 //! Order: default, file, environment, flag; the later one wins. Each key `a.b` is also the variable
 //! `LONGHOUSE_A_B`. Without `--config`, `longhouse.toml` in the state folder is read when it is there.
 
+mod files;
 mod keys;
 mod lobby;
+mod mail;
+mod rpc;
 mod values;
+mod web;
 mod words;
 
 use std::{
@@ -18,16 +22,21 @@ use std::{
 
 use self::{
     keys::{
-        ADMIN_LISTEN, CONSOLE, DATA, HTTP_LISTEN, KEYS, LEGACY_ADMIN, PORTS, RECYCLE, REGISTRATION,
-        SNAPSHOT_RATE, STATE, UIDS, VOICE_LISTEN, VOICE_PORTS, VOICE_RATE, VOICE_SHARDS,
+        ADMIN_LISTEN, CONSOLE, DATA, HTTP_LISTEN, KEYS, LEGACY_ADMIN, MEMORY, PORTS, RECYCLE,
+        REGISTRATION, SCHEDULES_ZONE, SNAPSHOT_RATE, STATE, UIDS, VOICE_LISTEN, VOICE_PORTS,
+        VOICE_RATE, VOICE_SHARDS,
     },
     values::Values,
-    words::{address, bytes, duration, legacy, pace, rate, shards},
+    words::{address, budget, bytes, duration, legacy, pace, rate, shards, zone},
 };
 use crate::{accounts::Policy, voice::Legacy};
 
+pub use files::Files;
 pub use keys::commented_default;
 pub use lobby::{Lobby, Password};
+pub use mail::Mail;
+pub use rpc::Rpc;
+pub use web::Web;
 pub use words::{Span, Uid};
 
 /// All that can be configured.
@@ -39,18 +48,28 @@ pub struct Config {
     pub data: Option<PathBuf>,
     /// Where players and administrators reach the HTTP API.
     pub http_listen: SocketAddr,
+    /// How people know the box, and where it may send them.
+    pub web: Web,
     /// Where `/live`, `/ready` and `/metrics` are.
     pub admin_listen: SocketAddr,
     /// Who may make an account for themselves.
     pub registration: Policy,
+    /// How mail leaves the box.
+    pub mail: Mail,
     /// What hosted servers may have.
     pub hosting: Hosting,
+    /// The files of servers.
+    pub files: Files,
     /// Bytes that a snapshot job reads in a second; 0 is as many as it can.
     pub snapshot_rate: u64,
     /// Where and how people talk.
     pub voice: Voice,
     /// Where and how people meet and play.
     pub lobby: Lobby,
+    /// Where MyOTTD's daemons answer.
+    pub rpc: Rpc,
+    /// The time zone of schedules that name none; empty: the machine's.
+    pub schedules_zone: String,
     /// What is odd but no fault, to be logged at start.
     pub notes: Vec<String>,
 }
@@ -62,6 +81,8 @@ pub struct Hosting {
     pub ports: Span<NonZeroU16>,
     /// The pool of user ids, used when the daemon is root.
     pub uids: Span<Uid>,
+    /// Bytes of memory for all mounted servers together; none: no budget.
+    pub memory: Option<u64>,
     /// How long a deleted server's folder stays in the recycle bin.
     pub recycle: Duration,
     /// Bytes of console history to keep per server.
@@ -144,14 +165,18 @@ impl Config {
             data: Some(PathBuf::from(values.text(DATA)))
                 .filter(|path| !path.as_os_str().is_empty()),
             http_listen: values.parse(HTTP_LISTEN, address),
+            web: Web::read(&mut values),
             admin_listen: values.parse(ADMIN_LISTEN, address),
             registration: values.parse(REGISTRATION, str::parse),
+            mail: Mail::read(&mut values),
             hosting: Hosting {
                 ports: values.parse(PORTS, str::parse),
                 uids,
+                memory: values.parse(MEMORY, budget),
                 recycle: values.parse(RECYCLE, duration),
                 console: values.parse(CONSOLE, bytes),
             },
+            files: Files::read(&mut values),
             snapshot_rate: values.parse(SNAPSHOT_RATE, pace),
             voice: Voice {
                 listen: values.parse(VOICE_LISTEN, address),
@@ -161,6 +186,8 @@ impl Config {
                 shards: values.parse(VOICE_SHARDS, shards),
             },
             lobby: Lobby::read(&mut values, uids),
+            rpc: Rpc::read(&mut values),
+            schedules_zone: values.parse(SCHEDULES_ZONE, zone),
             notes: Vec::new(),
         };
         if let Some(data) = &config.data

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::voice::Legacy;
+use crate::{schedules::when, voice::Legacy};
 
 /// An unprivileged user id: 1 to 2^31 - 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +92,11 @@ pub(super) fn count(text: &str) -> Result<NonZeroUsize, String> {
         .map_err(|_| format!("`{text}` is not a number from 1 on"))
 }
 
+/// A zone that is known, by its name.
+pub(super) fn zone(text: &str) -> Result<String, String> {
+    when::zone(text).map(|_| text.into())
+}
+
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .map_err(|fault| format!("`{text}` is not a duration like 7d or 12h: {fault}"))
@@ -101,11 +106,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 const LEAST_CONSOLE: u64 = 512 << 10;
 
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
-    let size = size(text)?;
-    if size < LEAST_CONSOLE {
-        return Err(format!("`{text}` is less than the least, 512K"));
+    match size(text)? {
+        size if size < LEAST_CONSOLE => Err(format!("`{text}` is less than the least, 512K")),
+        size => Ok(size),
     }
-    Ok(size)
 }
 
 /// The least at which a job still comes to an end.
@@ -117,6 +121,14 @@ pub(super) fn pace(text: &str) -> Result<u64, String> {
             "`{text}` is less than the least, 64K; 0 is as many as it can"
         )),
         size => Ok(size),
+    }
+}
+
+/// An amount of memory; none when nothing is said.
+pub(super) fn budget(text: &str) -> Result<Option<u64>, String> {
+    match text {
+        "" => Ok(None),
+        text => size(text).map(Some),
     }
 }
 

@@ -32,6 +32,7 @@
 //! | `reader.rs` | `Reader` |
 //! | `follow.rs` | `Tail`, for the daemon's viewers |
 //! | `line.rs` | `Line`, an entry as JSON |
+//! | `stream.rs` | the bytes of MyOTTD's console stream |
 
 mod follow;
 mod line;
@@ -39,6 +40,7 @@ mod reader;
 mod ring;
 mod scan;
 mod segments;
+pub mod stream;
 mod wire;
 mod writer;
 

@@ -11,6 +11,7 @@
 //!    ├──────Lost───────── Ending ◄───────Canceling
 //!    └──Swept── Sweeping ◄──Lost: its keeper died
 //! Delete, once nothing runs: Moving ──Moved──► Gone
+//! Mount, Unmount, when Down: Mounting ──Mounted──► Down, Unmounting ──Unmounted──► Down
 //! ```
 //!
 //! Whatever leaves open whether a keeper lives leads to Looking. The keeper restarts its game by itself; none of that is
@@ -45,6 +46,10 @@ pub(super) enum Life {
     Waiting,
     /// What a dead keeper left is being ended.
     Sweeping,
+    /// The worker prepares it, and starts nothing.
+    Mounting,
+    /// What was prepared is being given back.
+    Unmounting,
     /// Its folder is on its way to the recycle bin.
     Moving,
     /// Not among the servers any more.
@@ -73,6 +78,10 @@ pub(super) enum Event {
     Restart,
     Kill,
     Delete,
+    /// Prepare it, and start nothing.
+    Mount,
+    /// Give back what was prepared.
+    Unmount,
     /// A keeper is there and was connected to.
     FoundAlive,
     /// None is there, and nothing of the server runs.
@@ -94,6 +103,10 @@ pub(super) enum Event {
     Unswept,
     Moved,
     Unmoved,
+    /// Preparing has ended, well or not.
+    Mounted,
+    /// Giving back has ended, well or not.
+    Unmounted,
     /// A moment after [`Effect::Later`], if its life has not changed since.
     Tick,
 }
@@ -115,6 +128,10 @@ pub(super) enum Effect {
     Sweep,
     /// Answered by `Moved` or `Unmoved`.
     Move,
+    /// Answered by `Mounted`.
+    Mount,
+    /// Answered by `Unmounted`.
+    Unmount,
     /// `Tick` in a second, or more when it was so before.
     Later,
 }
@@ -183,6 +200,11 @@ impl Course {
 
             (L::Down | L::Failed, Start | Stop | Restart | Kill | Delete) => self.settle(),
 
+            (L::Down, Mount) => self.to(L::Mounting, E::Mount),
+            (L::Down, Unmount) => self.to(L::Unmounting, E::Unmount),
+            (L::Mounting, Stop | Kill | Delete) => self.to(L::Mounting, E::Cancel),
+            (L::Mounting, Mounted) | (L::Unmounting, Unmounted) => self.settle(),
+
             (L::Launching, Stop | Kill | Delete) => self.to(L::Canceling, E::Cancel),
             (L::Launching | L::Canceling, Launched) => self.kept(),
             (L::Launching, Unlaunched) => self.rest(L::Failed),
@@ -208,9 +230,10 @@ impl Course {
 
             // Wishes wait until what is under way has ended; late or repeated news changes nothing.
             (
-                L::Canceling | L::Sweeping | L::Moving | L::Gone,
+                L::Canceling | L::Sweeping | L::Unmounting | L::Moving | L::Gone,
                 Start | Stop | Restart | Kill | Delete,
             )
+            | (L::Mounting, Start | Restart)
             | (L::Looking, Start | Stop | Restart | Delete)
             | (L::Launching, Start | Restart)
             | (L::Kept, Start)
@@ -218,7 +241,8 @@ impl Course {
             | (
                 _,
                 FoundAlive | FoundDown | FoundFailed | FoundDead | Unreachable | Launched
-                | Unlaunched | Hindered | Lost(_) | Swept | Unswept | Moved | Unmoved | Tick,
+                | Unlaunched | Hindered | Lost(_) | Swept | Unswept | Moved | Unmoved | Mount
+                | Unmount | Mounted | Unmounted | Tick,
             ) => (self, None),
         }
     }
@@ -254,7 +278,13 @@ mod tests {
                     self.pending.push(Effect::Launch);
                 }
                 Some(Effect::Move) => {
-                    let busy = [Effect::Look, Effect::Launch, Effect::Sweep];
+                    let busy = [
+                        Effect::Look,
+                        Effect::Launch,
+                        Effect::Sweep,
+                        Effect::Mount,
+                        Effect::Unmount,
+                    ];
                     let busy = self.pending.iter().any(|effect| busy.contains(effect));
                     assert!(!self.keeper && !busy, "moved while it may run");
                     self.pending.push(Effect::Move);
@@ -263,6 +293,8 @@ mod tests {
                     effect @ (Effect::Look
                     | Effect::Sweep
                     | Effect::Later
+                    | Effect::Mount
+                    | Effect::Unmount
                     | Effect::Stop
                     | Effect::Kill),
                 ) => {
@@ -316,6 +348,8 @@ mod tests {
                 Effect::Sweep => Event::Swept,
                 Effect::Move if luck.is_multiple_of(3) => Event::Unmoved,
                 Effect::Move => Event::Moved,
+                Effect::Mount => Event::Mounted,
+                Effect::Unmount => Event::Unmounted,
                 Effect::Later => Event::Tick,
                 Effect::Cancel => return None,
             })
@@ -329,6 +363,8 @@ mod tests {
             2 => Just(Event::Restart),
             2 => Just(Event::Kill),
             1 => Just(Event::Delete),
+            2 => Just(Event::Mount),
+            2 => Just(Event::Unmount),
         ]
     }
 
@@ -393,6 +429,26 @@ mod tests {
             (course.life, effects),
             (Life::Launching, vec![Effect::Launch])
         );
+    }
+
+    #[test]
+    fn a_start_while_mounting_waits_for_it_and_a_stop_ends_it() {
+        let mount = [Event::Mount, Event::Start, Event::Mounted];
+        let (course, effects) = after(Life::Down, Want::Down, &mount);
+        assert_eq!(course.life, Life::Launching);
+        assert_eq!(effects, [Effect::Mount, Effect::Launch]);
+        let stop = [Event::Mount, Event::Stop, Event::Mounted];
+        let (course, effects) = after(Life::Down, Want::Down, &stop);
+        assert_eq!(course.life, Life::Down);
+        assert_eq!(effects, [Effect::Mount, Effect::Cancel]);
+    }
+
+    #[test]
+    fn nothing_is_given_back_while_something_may_run() {
+        for life in [Life::Looking, Life::Launching, Life::Kept, Life::Ending] {
+            let (course, effects) = after(life, Want::Up, &[Event::Unmount]);
+            assert_eq!((course.life, effects), (life, vec![]));
+        }
     }
 
     #[test]

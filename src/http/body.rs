@@ -1,11 +1,14 @@
 //! Bodies, bounded in bytes and in time before anything is made of them.
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 use super::problem::{Code, Fault};
 
@@ -62,6 +65,95 @@ async fn collect(mut chunks: Chunks, limit: usize) -> Result<Option<Vec<u8>>, wa
     Ok((seen <= limit).then_some(body))
 }
 
+/// How large some route's bodies may be, each and all that are held at once.
+#[derive(Clone)]
+pub(crate) struct Bulk {
+    limit: usize,
+    patience: Duration,
+    room: Arc<Semaphore>,
+}
+
+/// Bytes of a body that need no room of their own: small requests pass, whoever fills the room with large ones.
+const SMALL: usize = 64 << 10;
+
+/// A body, and its share of the room for as long as that is held.
+pub(crate) type Held = (Vec<u8>, Option<OwnedSemaphorePermit>);
+
+impl Bulk {
+    /// At most `limit` bytes each within `patience`, and `room` for all.
+    pub(crate) fn new(limit: usize, room: usize, patience: Duration) -> Self {
+        let room = Arc::new(Semaphore::new(room));
+        Self {
+            limit,
+            patience,
+            room,
+        }
+    }
+
+    pub(super) async fn read(&self, chunks: Chunks, announced: Option<u64>) -> Result<Held, Fault> {
+        let Self {
+            limit, patience, ..
+        } = self;
+        let too_large = || {
+            let detail = format!("the body has more than {limit} bytes");
+            Fault::new(Code::BodyTooLarge, detail).member("limit", *limit)
+        };
+        if announced.is_some_and(|length| length > (limit * COURTESY) as u64) {
+            return Err(too_large());
+        }
+        match timeout(*patience, self.collect(chunks)).await {
+            Ok(Ok(Taken::Whole(held))) => Ok(held),
+            Ok(Ok(Taken::TooLarge)) => Err(too_large()),
+            Ok(Ok(Taken::NoRoom)) => Err(Fault::new(
+                Code::TooBusy,
+                "too many large bodies at once: try again in a moment",
+            )),
+            Ok(Err(_)) => Err(Fault::new(Code::BadJson, "the body broke off")),
+            Err(_) => Err(Fault::new(
+                Code::BodyTooSlow,
+                format!("the body was not complete within {patience:?}"),
+            )),
+        }
+    }
+
+    /// Reads on after it is clear that nothing comes of it, without keeping anything, for the same courtesy.
+    async fn collect(&self, mut chunks: Chunks) -> Result<Taken, warp::Error> {
+        let (mut body, mut share, mut seen) = (Vec::new(), None::<OwnedSemaphorePermit>, 0);
+        let mut lost = None;
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk?;
+            seen += chunk.len();
+            if seen > self.limit * COURTESY {
+                return Ok(Taken::TooLarge);
+            }
+            if seen > self.limit {
+                lost = Some(Taken::TooLarge);
+            } else if seen > SMALL && lost.is_none() {
+                let length = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+                match self.room.clone().try_acquire_many_owned(length) {
+                    Ok(more) => match &mut share {
+                        Some(share) => share.merge(more),
+                        None => share = Some(more),
+                    },
+                    Err(_) => lost = Some(Taken::NoRoom),
+                }
+            }
+            match lost {
+                None => body.extend_from_slice(&chunk),
+                Some(_) => (body, share) = (Vec::new(), None),
+            }
+        }
+        Ok(lost.unwrap_or(Taken::Whole((body, share))))
+    }
+}
+
+/// What came of reading a body.
+enum Taken {
+    Whole(Held),
+    TooLarge,
+    NoRoom,
+}
+
 /// What the JSON in `body` says; a fault names line, column and what is wrong there.
 pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(body).map_err(|error| {
@@ -112,6 +204,31 @@ mod tests {
         let never: Chunks = Box::pin(stream::pending());
         let fault = read(never, None, 10, Duration::from_secs(20)).await;
         assert_eq!(fault.unwrap_err().code, Code::BodyTooSlow);
+    }
+
+    #[tokio::test]
+    async fn large_bodies_share_one_room_and_small_ones_need_none() {
+        const LARGE: usize = SMALL + 4000;
+        let bulk = Bulk::new(LARGE, 5000, Duration::from_secs(20));
+        let pieces = |length: usize| sent(vec![vec![7; 1000]; length / 1000]);
+        let read = async |length: usize| bulk.read(pieces(length), None).await;
+        let code = |read: Result<Held, Fault>| read.map(|_| ()).unwrap_err().code;
+        let (body, share) = read(LARGE).await.unwrap();
+        assert_eq!(body.len() / 1000, LARGE / 1000);
+        assert_eq!(code(read(LARGE).await), Code::TooBusy);
+        assert!(
+            read(SMALL)
+                .await
+                .is_ok_and(|(body, share)| !body.is_empty() && share.is_none())
+        );
+        drop(share);
+        drop(read(LARGE).await.unwrap());
+        assert_eq!(code(read(LARGE + 2000).await), Code::BodyTooLarge);
+        assert_eq!(
+            code(bulk.read(pieces(0), Some(1 << 40)).await),
+            Code::BodyTooLarge
+        );
+        assert_eq!(bulk.room.available_permits(), 5000);
     }
 
     proptest! {

@@ -7,9 +7,12 @@ use super::problem::{Code, Fault};
 use crate::{
     accounts::AccountsError,
     audit::AuditError,
+    files::FilesError,
     hosting::HostingError,
     keeper::KeeperError,
     lobby::{LobbyError, ledger::LedgerError, wire::terms},
+    mail::MailError,
+    schedules::SchedulesError,
     snapshots::SnapshotsError,
     store::StoreError,
     voice::VoiceError,
@@ -66,6 +69,15 @@ impl From<AccountsError> for Fault {
                     .member("retry_after_s", seconds)
                     .header(header::RETRY_AFTER, seconds);
             }
+            AccountsError::TooManyLetters { retry_after } => {
+                let seconds = retry_after.as_secs().max(1);
+                return Self::new(Code::TooFast, error.to_string())
+                    .member("retry_after_s", seconds)
+                    .header(header::RETRY_AFTER, seconds);
+            }
+            AccountsError::Mail(error) => return error.into(),
+            AccountsError::Unverified(_) => Code::WrongCredentials,
+            AccountsError::AlreadyVerified(_) | AccountsError::LinkGone => Code::LinkGone,
             AccountsError::RegistrationClosed => Code::Forbidden,
             AccountsError::WrongCredentials => Code::WrongCredentials,
             AccountsError::WrongToken => Code::WrongToken,
@@ -86,6 +98,26 @@ impl From<AccountsError> for Fault {
             }
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<MailError> for Fault {
+    fn from(error: MailError) -> Self {
+        let detail = error.to_string();
+        let code = match error {
+            MailError::Store(error) => return error.into(),
+            MailError::Audit(error) => return error.into(),
+            MailError::BadAddress(_) => {
+                return Self::new(Code::BadField, detail).member("field", "mail address");
+            }
+            MailError::Full(_) => {
+                return Self::new(Code::TooBusy, detail).header(header::RETRY_AFTER, 60);
+            }
+            MailError::NoSuchLetter(_) => Code::NoSuchLetter,
+            MailError::Sending(_) => Code::Busy,
+            MailError::TooOld(_) => Code::LinkGone,
+        };
+        Self::new(code, detail)
     }
 }
 
@@ -119,8 +151,94 @@ impl From<HostingError> for Fault {
             HostingError::NotRunning(_) => Code::NotRunning,
             HostingError::Busy { .. } => Code::Busy,
             HostingError::Unconfirmed { .. } => Code::Unconfirmed,
-            HostingError::Forbidden { .. } | HostingError::MayNotCreate => Code::Forbidden,
+            HostingError::OverBudget { .. } => Code::OverBudget,
+            HostingError::Unprepared { .. } => Code::MountFailed,
+            HostingError::NotCreated { .. } => Code::CreationFailed,
+            HostingError::NotStopped(_) => Code::NotStopped,
+            HostingError::NotMarked(_) => Code::NotMarked,
+            HostingError::Forbidden { .. }
+            | HostingError::MayNotCreate
+            | HostingError::MayNotCreateFor(_)
+            | HostingError::MayNotSetClasses
+            | HostingError::ClassClosed { .. } => Code::Forbidden,
             HostingError::Closed => Code::Closing,
+        };
+        Self::new(code, detail)
+    }
+}
+
+impl From<SchedulesError> for Fault {
+    fn from(error: SchedulesError) -> Self {
+        let detail = error.to_string();
+        let code = match error {
+            SchedulesError::Store(error) => return error.into(),
+            SchedulesError::Audit(error) => return error.into(),
+            SchedulesError::Hosting(error) => return error.into(),
+            SchedulesError::Bad { field, why } => {
+                return Self::new(Code::BadField, detail)
+                    .member("field", field)
+                    .member("why", why);
+            }
+            SchedulesError::NoSuchSchedule { .. } => Code::NoSuchSchedule,
+            SchedulesError::TooMany { .. } => Code::TooManySchedules,
+            SchedulesError::Running(_) => Code::Busy,
+            SchedulesError::Closed => Code::Closing,
+        };
+        Self::new(code, detail)
+    }
+}
+
+impl From<FilesError> for Fault {
+    fn from(error: FilesError) -> Self {
+        let detail = error.to_string();
+        let code = match error {
+            FilesError::Store(error) => return error.into(),
+            FilesError::Audit(error) => return error.into(),
+            FilesError::Hosting(error) => return error.into(),
+            FilesError::Path(_) => Code::BadPath,
+            FilesError::Archive(_) => Code::BadArchive,
+            FilesError::NoSuchFile(_) => Code::NoSuchFile,
+            FilesError::NotFolder(_)
+            | FilesError::IsFolder(_)
+            | FilesError::NotEmpty(_)
+            | FilesError::Special { .. }
+            | FilesError::Link(_)
+            | FilesError::IntoItself { .. } => Code::WrongKind,
+            FilesError::Exists(_) => Code::FileExists,
+            FilesError::LeadsOut(_) => Code::LeadsOut,
+            FilesError::NotPermitted(_) => Code::NotPermitted,
+            FilesError::Changed(_) => Code::FileChanged,
+            FilesError::Checksum { .. } | FilesError::Length { .. } => Code::ContentMismatch,
+            FilesError::DiskFull(_) => Code::DiskFull,
+            FilesError::OverLimit {
+                limit,
+                used,
+                wanted,
+            } => {
+                return Self::new(Code::OverLimit, detail)
+                    .member("limit", limit)
+                    .member("used", used)
+                    .member("wanted", wanted);
+            }
+            FilesError::TooLarge(most) => {
+                return Self::new(Code::BodyTooLarge, detail).member("limit", most);
+            }
+            FilesError::TooManyUploads(_) => Code::TooBusy,
+            FilesError::Bad { what, .. } => {
+                return Self::new(Code::BadField, detail).member("field", what);
+            }
+            FilesError::NoSuchUpload(_) => Code::NoSuchUpload,
+            FilesError::Offset { at, .. } => {
+                return Self::new(Code::WrongOffset, detail).member("offset", at);
+            }
+            FilesError::Busy(_) => Code::Busy,
+            FilesError::NoSuchDeletion(_) => Code::NoSuchDeletion,
+            FilesError::BrokenOff(_) => Code::BrokenOff,
+            FilesError::Io { .. } => {
+                let detail =
+                    "a file of the server could not be read or written; the box's log says which";
+                return Self::internal(Code::Internal, detail, &error);
+            }
         };
         Self::new(code, detail)
     }

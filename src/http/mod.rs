@@ -24,9 +24,12 @@ mod gate;
 mod openapi;
 mod patient;
 pub mod problem;
+pub(crate) mod range;
+pub mod redirect;
 pub mod routes;
 mod serve;
 
+pub(crate) use body::Bulk;
 pub use serve::{Listener, serve};
 
 /// Who is at the other end of a connection; an extension of each request.

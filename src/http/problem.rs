@@ -50,6 +50,8 @@ pub enum Code {
     NoSuchGrant,
     /// No such server, or not theirs to see.
     NoSuchServer,
+    /// The server has no such schedule.
+    NoSuchSchedule,
     /// No such voice channel.
     NoSuchChannel,
     /// Nobody of that uid is in the voice channel.
@@ -66,6 +68,16 @@ pub enum Code {
     NoSuchDefinition,
     /// No such saved game.
     NoSuchSavegame,
+    /// No such letter waits.
+    NoSuchLetter,
+    /// The link was used, has expired or gave way to a newer one.
+    LinkGone,
+    /// No such file or folder.
+    NoSuchFile,
+    /// No such upload, or it has expired.
+    NoSuchUpload,
+    /// Nothing of that number is in the server's bin.
+    NoSuchDeletion,
     /// No such snapshot of that server.
     NoSuchSnapshot,
     /// Nothing is there: no such file or folder.
@@ -96,8 +108,44 @@ pub enum Code {
     NothingToUndo,
     /// Deleting asks for the name.
     Unconfirmed,
+    /// That asks for a stopped server.
+    NotStopped,
+    /// The server is not marked to be destroyed.
+    NotMarked,
+    /// The box has not enough left for the server.
+    OverBudget,
+    /// The server could not be prepared.
+    MountFailed,
+    /// A step of creating failed, and all of it was undone.
+    CreationFailed,
+    /// The server has as many schedules as it may.
+    TooManySchedules,
     /// The lobby's rules are against it just now; `result` is what its protocol calls that.
     LobbyRefused,
+    /// Something of that name is there already.
+    FileExists,
+    /// A folder where a file is needed, the other way round, or a device, pipe or socket.
+    WrongKind,
+    /// The path leads out of the server's folder.
+    LeadsOut,
+    /// The server's user may not do that with the file.
+    NotPermitted,
+    /// The file is not what `If-Match` says.
+    FileChanged,
+    /// The piece does not begin where the upload goes on; `offset` says where that is.
+    WrongOffset,
+    /// The server has all the room on the disk that it may have.
+    OverLimit,
+    /// The range begins after the end of the file.
+    BadRange,
+    /// The body ended before its time.
+    BrokenOff,
+    /// The path cannot be one of a server's file.
+    BadPath,
+    /// The archive is damaged, of no known kind, or holds what is not unpacked.
+    BadArchive,
+    /// The content is not what was announced.
+    ContentMismatch,
     /// The body has too many bytes.
     BodyTooLarge,
     /// The body must say that it is JSON.
@@ -143,32 +191,38 @@ impl Code {
     pub fn status(self) -> StatusCode {
         use Code::*;
         match self {
-            BadJson | BadQuery => StatusCode::BAD_REQUEST,
+            BadJson | BadQuery | BrokenOff | BadPath => StatusCode::BAD_REQUEST,
+            FileChanged => StatusCode::PRECONDITION_FAILED,
+            BadRange => StatusCode::RANGE_NOT_SATISFIABLE,
+            LeadsOut | NotPermitted => StatusCode::FORBIDDEN,
+            FileExists | WrongKind | WrongOffset => StatusCode::CONFLICT,
+            ContentMismatch => StatusCode::UNPROCESSABLE_ENTITY,
+            NoSuchFile | NoSuchUpload | NoSuchDeletion => StatusCode::NOT_FOUND,
             Unauthenticated | WrongCredentials | WrongToken => StatusCode::UNAUTHORIZED,
             Forbidden | CrossSite | SetupRefused | AccountNeeded => StatusCode::FORBIDDEN,
             NotFound | NoSuchAccount | NoSuchToken | NoSuchGrant | NoSuchServer | NoSuchChannel
-            | NoSuchMember | NoSuchRoom | NoSuchTable | NoSuchPlayer | NoSuchBan
-            | NoSuchDefinition | NoSuchSavegame | NoSuchSnapshot | NoSuchPath => {
-                StatusCode::NOT_FOUND
-            }
+            | NoSuchSchedule | NoSuchMember | NoSuchRoom | NoSuchTable | NoSuchPlayer
+            | NoSuchBan | NoSuchDefinition | NoSuchSavegame => StatusCode::NOT_FOUND,
+            NoSuchLetter | NoSuchSnapshot | NoSuchPath => StatusCode::NOT_FOUND,
+            LinkGone => StatusCode::GONE,
             MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             NameTaken | LastAdmin | GameUnavailable | NoFreePort | PortTaken | NotRunning
-            | Busy | ServerRunning | NotConsistent | NothingToUndo | Unconfirmed | LobbyRefused => {
+            | Busy | Unconfirmed | NotStopped | NotMarked | OverBudget | LobbyRefused
+            | ServerRunning | NotConsistent | NothingToUndo | TooManySchedules => {
                 StatusCode::CONFLICT
             }
             BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            BadName | BadPassword | BadField | NoSuchGame | NoSuchVersion => {
+            BadName | BadPassword | BadField | BadArchive | NoSuchGame | NoSuchVersion => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             LockedOut | TooManyConnections | TooFast => StatusCode::TOO_MANY_REQUESTS,
-            Internal | CorruptRecord | KeeperFailed | SnapshotDamaged | SnapshotFailed => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            Internal | CorruptRecord | KeeperFailed | MountFailed | CreationFailed
+            | SnapshotDamaged | SnapshotFailed => StatusCode::INTERNAL_SERVER_ERROR,
             Closing | TooBusy => StatusCode::SERVICE_UNAVAILABLE,
-            DiskFull => StatusCode::INSUFFICIENT_STORAGE,
+            DiskFull | OverLimit => StatusCode::INSUFFICIENT_STORAGE,
         }
     }
 }

@@ -127,6 +127,23 @@ pub(crate) fn addresses() -> Vec<IpAddr> {
     addresses
 }
 
+/// Whether an address is this machine's own, on whatever card; also when that cannot be found out.
+pub(crate) fn is_own(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    let Ok(mut cards) = getifaddrs() else {
+        return true;
+    };
+    address.is_loopback()
+        || cards.any(|card| {
+            let has = card.address.is_some_and(|own| {
+                let v4 = own.as_sockaddr_in().map(|v4| IpAddr::from(v4.ip()));
+                let v6 = || own.as_sockaddr_in6().map(|v6| IpAddr::from(v6.ip()));
+                v4.or_else(v6) == Some(address)
+            });
+            has
+        })
+}
+
 /// How many descriptors this process may have open; keepers and the store need theirs too.
 pub(crate) fn descriptors() -> usize {
     let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
@@ -138,6 +155,13 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+
+    #[test]
+    fn a_machine_knows_its_own_addresses() {
+        assert!(addresses().into_iter().all(is_own));
+        assert!(is_own("127.1.2.3".parse().unwrap()));
+        assert!(!is_own("192.0.2.1".parse().unwrap()));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_door_passes_over_who_left_and_waits_when_the_system_has_no_more() {

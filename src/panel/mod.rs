@@ -3,7 +3,12 @@
 //! | file | routes |
 //! |---|---|
 //! | `people.rs` | set-up, login, accounts, tokens, grants |
+//! | `mail.rs`, `links.rs` | letters, what people ask for by letter, and the pages that mailed links open |
 //! | `servers.rs` | games, servers, their power and consoles |
+//! | `classes.rs` | resource classes; mounting, versions and marks of servers |
+//! | `schedules.rs` | what servers do by the clock |
+//! | `files.rs`, `uploads.rs` | a server's files, its bin, and uploads in pieces |
+//! | `archives.rs` | them as archives, and whole folders as streams |
 //! | `snapshots.rs` | snapshots of servers: take, look into, restore, verify |
 //! | `voice.rs` | voice channels, who is in them, and the right to a seat |
 //! | `lobby.rs`, `order.rs` | the lobby: rooms, tables, chat, standings; keeping order, definitions, permissions |
@@ -27,28 +32,39 @@ use warp::{filters::BoxedFilter, http::StatusCode, reply::Response};
 use crate::{
     accounts::{Accounts, AccountsError, Principal, Subject, Verb},
     audit::Audit,
+    files::Files,
     hosting::Hosting,
     http::{
         problem::{Code, Fault},
+        redirect::Redirects,
         routes::{Call, Route, Table},
     },
     lobby::Lobby,
+    mail::Post,
+    schedules::Schedules,
     snapshots::Snapshots,
     store::{Catalog, Store},
     telemetry::Metrics,
     voice::Voice,
 };
 
+mod archives;
+mod classes;
+mod files;
 mod house;
+mod links;
 mod live;
 mod lobby;
+mod mail;
 mod manman;
 mod order;
 mod pages;
 mod people;
+mod schedules;
 mod servers;
 mod session;
 mod snapshots;
+mod uploads;
 mod voice;
 
 pub use pages::pages;
@@ -59,8 +75,16 @@ pub struct Doors {
     pub accounts: Accounts,
     /// The log of who did what.
     pub audit: Audit,
+    /// Letters.
+    pub post: Post,
+    /// Where browsers may be sent.
+    pub redirects: Redirects,
     /// Servers.
     pub hosting: Hosting,
+    /// What servers do by the clock.
+    pub schedules: Schedules,
+    /// Their files.
+    pub files: Files,
     /// Snapshots of servers.
     pub snapshots: Snapshots,
     /// Voice channels.
@@ -114,7 +138,14 @@ pub fn routes(doors: Doors) -> BoxedFilter<(Response,)> {
 fn table() -> Table<State> {
     let all = [
         people::routes(),
+        mail::routes(),
+        links::routes(),
         servers::routes(),
+        classes::routes(),
+        schedules::routes(),
+        files::routes(),
+        uploads::routes(),
+        archives::routes(),
         voice::routes(),
         lobby::routes(),
         order::routes(),

@@ -8,6 +8,7 @@
 //!  spawn    argv, uid, limits ──► a process, its pipes, and the one reason when it cannot be
 //!  kill     every process of a user, in one step
 //!  passing  a descriptor that goes to another process over a socket
+//!  identity one thread's file work as another user
 //!  process  what a small supervisor does to itself, and the deaths it collects
 //!  pidfd    a process that cannot be confused with a later one of the same number
 //!  tree     all processes that are tied to one game, and their certain end
@@ -16,6 +17,7 @@
 //! ```
 
 pub mod cgroup;
+pub mod identity;
 pub mod kill;
 pub mod passing;
 pub mod pidfd;

@@ -1,4 +1,4 @@
-//! What is done with a server's snapshots, one job at a time per server: take, look into, verify, let go.
+//! One job at a time per server, few in all; and how a snapshot is taken.
 
 use std::{
     collections::BTreeMap,
@@ -10,15 +10,13 @@ use std::{
     time::Duration,
 };
 
-use jiff::tz::TimeZone;
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 
 use super::{
-    Check, Overview, Patch, Rules, Running, Settings, SnapshotsError, Take, View,
+    Overview, Patch, Rules, Running, Settings, SnapshotsError, Take, View,
     job::{Failure, JobError, Runner, Work},
     places::{self, Places},
     records::{KeptRules, REPOSITORIES, RULES, Repository, SNAPSHOTS, Snapshot, UNDOS, key, of},
-    retention::{self, Kept},
     saving::{self, Before},
     wire::{Job, Order, Outcome, Passed, Why},
 };

@@ -30,6 +30,13 @@ fn every_verb_is_read() {
         "server set 3 --set a=b --unset c --memory none",
         "server console 3 --since 12",
         "server log 3 -n 5 --follow --time",
+        "schedule list 3",
+        "schedule add ada_3 @daily restart",
+        "schedule add 3 @hourly stop start --name x --zone Europe/Berlin --disabled --json",
+        "schedule set 3 4 --cron @weekly --name y --zone UTC --enable",
+        "schedule set 3 4 stop start --disable",
+        "schedule delete 3 4",
+        "schedule run 3 4 --no-wait",
         "game list",
         "play",
         "play chess --as eve --against hard",
@@ -75,6 +82,10 @@ fn every_verb_is_read() {
         "lobby remove room den",
         "lobby forget game chess",
         "lobby watch --room chess",
+        "mail list",
+        "mail retry 3",
+        "mail drop 3",
+        "mail test ada@example.org",
         "token create ada bot --scope voice.join",
         "user add ada --role admin --password-stdin",
         "user list",
@@ -212,6 +223,8 @@ fn limits_that_were_not_named_stay() {
         memory: Some(1),
         cpu_percent: Some(2),
         pids: None,
+        disk: Some(3),
+        players: None,
     };
     let mut change = Change::default();
     assert_eq!(change.limits(before), None);
@@ -222,7 +235,9 @@ fn limits_that_were_not_named_stay() {
         Some(Limits {
             memory: Some(1 << 30),
             cpu_percent: None,
-            pids: None
+            pids: None,
+            disk: Some(3),
+            players: None,
         })
     );
 }
