@@ -28,6 +28,7 @@ use longhouse::{
     mail::{self, Post},
     panel::{self, Doors, Finding, RHYTHM},
     schedules::{self, Schedules},
+    snapshots,
     store::{Catalog, Store, restore},
     telemetry::Metrics,
     voice::{self, Legacy, Voice},

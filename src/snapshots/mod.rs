@@ -34,7 +34,8 @@
 //! | `job` | starts one and listens |
 //! | `retention` | which snapshots go |
 //! | `saving` | the game saves first |
-//! | `service` | takes, reads, verifies, deletes |
+//! | `service` | turns and jobs; takes |
+//! | `keeping` | the rules, deleting, verifying |
 //! | `restoring` | restores and their undo |
 //! | `upkeep` | what is settled at start, and what goes with its server |
 //! | `places` | the folders |
@@ -42,8 +43,11 @@
 
 pub mod child;
 mod error;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod handle;
 mod job;
+mod keeping;
 mod places;
 mod records;
 mod restoring;

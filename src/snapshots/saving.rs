@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     accounts::{Principal, ServerId},
     console::Kind,
-    hosting::{Hosting, HostingError, State, definition::Save},
+    hosting::{Exit, Hosting, HostingError, State, definition::Save},
 };
 
 /// Console entries that are looked at in one go.
@@ -17,8 +17,8 @@ const BYTES: usize = 1 << 20;
 
 /// What a server was doing when its snapshot was begun.
 pub(super) enum Before {
-    /// It did not run, so nobody writes.
-    Still,
+    /// It did not run, so nobody writes; and how it had ended.
+    Still(Option<Exit>),
     /// It ran, in this process, and has saved.
     Saved(Option<u32>),
     /// What is copied may be half-written, and why.
@@ -34,7 +34,7 @@ pub(super) async fn save(
     let view = hosting.get(by, id).await?;
     let torn = |why: &str| Ok(Before::Torn(why.into()));
     match view.state {
-        State::Stopped | State::Failed | State::Backoff => return Ok(Before::Still),
+        State::Stopped | State::Failed | State::Backoff => return Ok(Before::Still(view.exit)),
         State::Installing | State::Starting => return torn("it was just being started"),
         State::Stopping => return torn("it was just being stopped"),
         State::Running => {}
@@ -62,9 +62,10 @@ pub(super) async fn held(
             let same = hosting.get(by, id).await?.pid == pid;
             (!same).then(|| "its game ended meanwhile".into())
         }
-        Before::Still => {
+        Before::Still(exit) => {
             let view = hosting.get(by, id).await?;
-            running(view.state).then(|| "it was started meanwhile".into())
+            let ran = running(view.state) || view.exit != exit;
+            ran.then(|| "it was started meanwhile".into())
         }
     })
 }

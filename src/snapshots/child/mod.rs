@@ -31,7 +31,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustic_core::RusticError;
+use rustic_core::{
+    HiddenProgress, Progress, ProgressBars, ProgressType, RusticError, RusticProgress,
+};
 
 use super::wire::{self, Job, Order, Outcome, Said, Why};
 use crate::sandbox::{passing, process};
@@ -160,6 +162,32 @@ impl Pace {
             thread::sleep(wait);
         }
     }
+}
+
+/// What the library reports of bytes is how far the job is.
+impl ProgressBars for Pace {
+    fn progress(&self, kind: ProgressType, _: &str) -> Progress {
+        match kind {
+            ProgressType::Bytes => Progress::new(self.clone()),
+            ProgressType::Spinner | ProgressType::Counter => Progress::new(HiddenProgress),
+        }
+    }
+}
+
+impl RusticProgress for Pace {
+    fn is_hidden(&self) -> bool {
+        false
+    }
+
+    fn set_length(&self, _: u64) {}
+
+    fn set_title(&self, _: &str) {}
+
+    fn inc(&self, bytes: u64) {
+        self.count(bytes);
+    }
+
+    fn finish(&self) {}
 }
 
 /// The verb's main. Everything that it has to say goes to standard output, a line each.

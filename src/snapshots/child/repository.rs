@@ -11,9 +11,8 @@ use std::{
 };
 
 use rustic_core::{
-    BackupOptions, ConfigOptions, Credentials, IndexedFullStatus, KeyOptions, NoProgressBars,
-    OpenStatus, ParentOptions, PruneOptions, Repository, RepositoryOptions, SnapshotOptions,
-    TreeId,
+    BackupOptions, ConfigOptions, Credentials, IndexedFullStatus, KeyOptions, OpenStatus,
+    ParentOptions, PruneOptions, Repository, RepositoryOptions, SnapshotOptions, TreeId,
     repofile::{MasterKey, Node, NodeType, SnapshotFile, SnapshotId, Tree},
 };
 
@@ -43,7 +42,7 @@ fn closed(pace: &Pace) -> Result<Repository<()>, Trouble> {
     Ok(Repository::new_with_progress(
         &options,
         &backends,
-        NoProgressBars {},
+        pace.clone(),
     )?)
 }
 
