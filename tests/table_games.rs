@@ -67,6 +67,7 @@ impl Program {
             ],
             cwd: folder,
             user: None,
+            guise: None,
             cgroup: None,
             rlimits: &[],
             channel: Some(channel.as_fd()),
