@@ -52,6 +52,7 @@ bench:
 	cargo bench --locked --bench supervision
 	cargo bench --locked --bench fanout
 	cargo bench --locked --bench lobby
+	cargo bench --locked --bench snapshots
 
 clean:
 	cargo clean

@@ -33,6 +33,7 @@ use crate::{
     audit::{self, Audit},
     clock::UnixMillis,
     config::{self, Config},
+    files::{self, Files},
     hosting::{self, Hosting},
     http::{self, Limits, redirect::Redirects},
     lobby::{self, Lobby},
@@ -42,6 +43,7 @@ use crate::{
     rpc::{self, Rpc},
     sandbox,
     schedules::{self, Schedules},
+    snapshots::{self, Snapshots},
     store::{Catalog, LockError, StateLock, Store},
     telemetry::{self, Metrics, http::Readiness},
     tls,
@@ -61,7 +63,8 @@ const BLOCKING: usize = 64;
 pub fn catalog() -> Catalog {
     let people = accounts::tables(audit::tables(Catalog::new()));
     let people = mail::tables(people);
-    let servers = schedules::tables(hosting::catalog(people));
+    let servers = files::tables(schedules::tables(hosting::catalog(people)));
+    let servers = snapshots::tables(servers);
     tls::tables(voice::tables(servers))
 }
 
@@ -140,6 +143,8 @@ struct House {
     redirects: Redirects,
     hosting: Hosting,
     schedules: Schedules,
+    files: Files,
+    snapshots: Snapshots,
     voice: Voice,
     lobby: Lobby,
     metrics: Metrics,
@@ -219,6 +224,7 @@ impl House {
                 data: config.data.clone(),
                 ports: config.hosting.ports.first.get()..=config.hosting.ports.last.get(),
                 uids: config.hosting.uids.first.get()..=config.hosting.uids.last.get(),
+                memory: config.hosting.memory,
                 recycle: config.hosting.recycle,
                 history: config.hosting.console,
                 program: std::env::current_exe().context("cannot find my own program")?,
@@ -237,6 +243,36 @@ impl House {
             stopped.run_until_cancelled(sweep(people, owners)).await;
             "accounts"
         });
+        let (files, run) = files::open(
+            files::Settings {
+                state: config.state.clone(),
+                bin: config.files.bin,
+            },
+            hosting.clone(),
+            store.clone(),
+            audit.clone(),
+        );
+        let stopped = stop.clone();
+        parts.spawn(async move {
+            stopped.run_until_cancelled(run).await;
+            "files"
+        });
+        let (snapshots, run) = snapshots::open(
+            snapshots::Settings {
+                state: config.state.clone(),
+                program: "/proc/self/exe".into(),
+                rate: config.snapshot_rate,
+                recycle: config.hosting.recycle,
+            },
+            hosting.clone(),
+            store.clone(),
+            audit.clone(),
+            stop.clone(),
+        )?;
+        parts.spawn(async move {
+            run.await;
+            "snapshots"
+        });
         let (schedules, run) = schedules::open(
             &schedules::Settings {
                 zone: config.schedules_zone.clone(),
@@ -245,7 +281,7 @@ impl House {
             hosting.clone(),
             accounts.clone(),
             audit.clone(),
-            None,
+            Some(Arc::new(Shots(snapshots.clone()))),
         )?;
         let stopped = stop.clone();
         parts.spawn(async move {
@@ -319,6 +355,8 @@ impl House {
             redirects,
             hosting,
             schedules,
+            files,
+            snapshots,
             voice,
             lobby,
             metrics: Metrics::default(),
@@ -412,6 +450,8 @@ impl House {
             redirects: self.redirects.clone(),
             hosting: self.hosting.clone(),
             schedules: self.schedules.clone(),
+            files: self.files.clone(),
+            snapshots: self.snapshots.clone(),
             voice: self.voice.clone(),
             lobby: self.lobby.clone(),
             store: self.store.clone(),
@@ -436,12 +476,14 @@ impl House {
             audit: self.audit.clone(),
             hosting: self.hosting.clone(),
             redirects: self.redirects.clone(),
+            files: self.files.clone(),
             streams: rpc::Streams::new(
                 self.config.rpc.stream_targets.clone(),
                 self.endpoints.values().filter_map(|door| door.parse().ok()),
                 self.stop.clone(),
             ),
             metrics: self.metrics.clone(),
+            game: self.config.rpc.game.as_str().into(),
         })
     }
 
@@ -507,6 +549,25 @@ async fn sweep(accounts: Accounts, hosting: Hosting) {
             Ok(count) => tracing::info!(count, "new accounts that nobody verified are gone"),
             Err(error) => tracing::error!(%error, "unverified accounts cannot be deleted just now"),
         }
+    }
+}
+
+/// What schedules take snapshots with.
+struct Shots(Snapshots);
+
+impl schedules::Snapshot for Shots {
+    fn take<'a>(
+        &'a self,
+        by: &'a accounts::Principal,
+        server: accounts::ServerId,
+        label: Option<&'a str>,
+    ) -> futures_util::future::BoxFuture<'a, Result<(), String>> {
+        let wish = snapshots::Take {
+            label: label.unwrap_or_default().into(),
+            ..snapshots::Take::default()
+        };
+        let taken = self.0.take(by, server, wish);
+        Box::pin(async move { taken.await.map(drop).map_err(|error| error.to_string()) })
     }
 }
 

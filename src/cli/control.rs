@@ -30,6 +30,8 @@ use super::fault::{Fault, Problem};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The same for what reads everything: the audit chain, a check.
 const LONG_PATIENCE: Duration = Duration::from_secs(600);
+/// The same for what copies a whole server.
+const JOB_PATIENCE: Duration = Duration::from_secs(6 * 3600);
 /// An answer is at most this long.
 const LONGEST_ANSWER: usize = 64 << 20;
 /// What fits into a socket address, with its closing NUL.
@@ -45,7 +47,6 @@ pub(crate) struct Control {
 #[derive(Debug, Clone)]
 pub(crate) struct Answer(String);
 
-#[cfg(test)]
 impl From<String> for Answer {
     fn from(text: String) -> Self {
         Self(text)
@@ -59,6 +60,21 @@ impl Answer {
 
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Fault> {
         serde_json::from_str(&self.0).map_err(|error| Fault::Garbage(error.to_string()))
+    }
+}
+
+/// What is sent along.
+struct Content {
+    kind: &'static str,
+    bytes: Bytes,
+}
+
+impl Content {
+    fn json(value: &Value) -> Self {
+        Self {
+            kind: "application/json",
+            bytes: value.to_string().into(),
+        }
     }
 }
 
@@ -87,14 +103,36 @@ impl Control {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer, Fault> {
+        let body = body.map(Content::json);
         self.ask(method, path, body, PATIENCE).await
+    }
+
+    /// The same for what may take hours, such as a snapshot.
+    pub(crate) async fn send_slowly(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, Fault> {
+        let body = body.map(Content::json);
+        self.ask(method, path, body, JOB_PATIENCE).await
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) async fn put(&self, path: &str, bytes: Bytes) -> Result<Answer, Fault> {
+        let content = Content {
+            kind: "application/octet-stream",
+            bytes,
+        };
+        self.ask(Method::PUT, path, Some(content), LONG_PATIENCE)
+            .await
     }
 
     async fn ask(
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<Content>,
         patience: Duration,
     ) -> Result<Answer, Fault> {
         let answer = async {
@@ -154,7 +192,7 @@ impl Control {
         &self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<Content>,
     ) -> Result<Response<Incoming>, Fault> {
         let stream = TokioIo::new(self.connect().await?);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(stream)
@@ -166,12 +204,12 @@ impl Control {
             .uri(format!("/api/v1{path}"))
             .header(header::HOST, "localhost")
             .header(header::ACCEPT, "application/json");
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
+        if let Some(content) = &body {
+            request = request.header(header::CONTENT_TYPE, content.kind);
         }
-        let body = body.map(Value::to_string).unwrap_or_default();
+        let body = body.map(|content| content.bytes).unwrap_or_default();
         let request = request
-            .body(Full::new(Bytes::from(body)))
+            .body(Full::new(body))
             .expect("paths are built of numbers and percent-encoded text");
         sender
             .send_request(request)

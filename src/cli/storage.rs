@@ -152,20 +152,26 @@ pub(crate) async fn backup(session: &Session, file: &Path) -> Result<(), Fault> 
             return Err(Fault::Terminal);
         }
         let mut pieces = session.control.stream("/backup").await?;
-        return copy(&mut pieces, |piece| session.out.bytes(piece))
-            .await
-            .map(drop);
+        return filled(copy(&mut pieces, |piece| session.out.bytes(piece)).await?).map(drop);
     }
     let target = target(file)?;
     let mut pieces = session.control.stream("/backup").await?;
     let mut part = Part::create(target)?;
-    let size = copy(&mut pieces, |piece| part.write(piece)).await?;
+    let size = filled(copy(&mut pieces, |piece| part.write(piece)).await?)?;
     part.keep()?;
     note(&format!("saved {size} bytes to {}", file.display()));
     Ok(())
 }
 
-async fn copy(
+fn filled(size: u64) -> Result<u64, Fault> {
+    match size {
+        0 => Err(Fault::Garbage("the backup is empty".into())),
+        size => Ok(size),
+    }
+}
+
+/// Brings all of an answer to where `write` puts it. Answers how many bytes that were.
+pub(crate) async fn copy(
     pieces: &mut Pieces,
     mut write: impl FnMut(&[u8]) -> Result<(), Fault>,
 ) -> Result<u64, Fault> {
@@ -174,14 +180,11 @@ async fn copy(
         write(&piece)?;
         size += piece.len() as u64;
     }
-    match size {
-        0 => Err(Fault::Garbage("the backup is empty".into())),
-        size => Ok(size),
-    }
+    Ok(size)
 }
 
 /// The file to replace, behind symbolic links; what is there and no plain file is left alone.
-fn target(file: &Path) -> Result<PathBuf, Fault> {
+pub(crate) fn target(file: &Path) -> Result<PathBuf, Fault> {
     let refuse = |source| Fault::File {
         path: file.into(),
         source,
@@ -195,7 +198,7 @@ fn target(file: &Path) -> Result<PathBuf, Fault> {
 }
 
 /// A file in the making, beside the one it will replace; gone again unless it is kept.
-struct Part {
+pub(crate) struct Part {
     target: PathBuf,
     path: PathBuf,
     file: File,
@@ -203,7 +206,7 @@ struct Part {
 }
 
 impl Part {
-    fn create(target: PathBuf) -> Result<Self, Fault> {
+    pub(crate) fn create(target: PathBuf) -> Result<Self, Fault> {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let path = target.with_file_name(format!(".{name}.{}.part", std::process::id()));
         let file = OpenOptions::new()
@@ -222,14 +225,14 @@ impl Part {
         }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.file.write_all(bytes).map_err(|source| Fault::File {
             path: self.path.clone(),
             source,
         })
     }
 
-    fn keep(&mut self) -> Result<(), Fault> {
+    pub(crate) fn keep(&mut self) -> Result<(), Fault> {
         let folder = match self.target.parent() {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),

@@ -3,6 +3,7 @@
 //! Order: default, file, environment, flag; the later one wins. Each key `a.b` is also the variable
 //! `LONGHOUSE_A_B`. Without `--config`, `longhouse.toml` in the state folder is read when it is there.
 
+mod files;
 mod keys;
 mod lobby;
 mod mail;
@@ -21,14 +22,16 @@ use std::{
 
 use self::{
     keys::{
-        ADMIN_LISTEN, CONSOLE, DATA, HTTP_LISTEN, KEYS, LEGACY_ADMIN, PORTS, RECYCLE, REGISTRATION,
-        SCHEDULES_ZONE, STATE, UIDS, VOICE_LISTEN, VOICE_PORTS, VOICE_RATE, VOICE_SHARDS,
+        ADMIN_LISTEN, CONSOLE, DATA, HTTP_LISTEN, KEYS, LEGACY_ADMIN, MEMORY, PORTS, RECYCLE,
+        REGISTRATION, SCHEDULES_ZONE, SNAPSHOT_RATE, STATE, UIDS, VOICE_LISTEN, VOICE_PORTS,
+        VOICE_RATE, VOICE_SHARDS,
     },
     values::Values,
-    words::{address, bytes, duration, legacy, rate, shards, zone},
+    words::{address, budget, bytes, duration, legacy, pace, rate, shards, zone},
 };
 use crate::{accounts::Policy, voice::Legacy};
 
+pub use files::Files;
 pub use keys::commented_default;
 pub use lobby::{Lobby, Password};
 pub use mail::Mail;
@@ -55,6 +58,10 @@ pub struct Config {
     pub mail: Mail,
     /// What hosted servers may have.
     pub hosting: Hosting,
+    /// The files of servers.
+    pub files: Files,
+    /// Bytes that a snapshot job reads in a second; 0 is as many as it can.
+    pub snapshot_rate: u64,
     /// Where and how people talk.
     pub voice: Voice,
     /// Where and how people meet and play.
@@ -74,6 +81,8 @@ pub struct Hosting {
     pub ports: Span<NonZeroU16>,
     /// The pool of user ids, used when the daemon is root.
     pub uids: Span<Uid>,
+    /// Bytes of memory for all mounted servers together; none: no budget.
+    pub memory: Option<u64>,
     /// How long a deleted server's folder stays in the recycle bin.
     pub recycle: Duration,
     /// Bytes of console history to keep per server.
@@ -163,9 +172,12 @@ impl Config {
             hosting: Hosting {
                 ports: values.parse(PORTS, str::parse),
                 uids,
+                memory: values.parse(MEMORY, budget),
                 recycle: values.parse(RECYCLE, duration),
                 console: values.parse(CONSOLE, bytes),
             },
+            files: Files::read(&mut values),
+            snapshot_rate: values.parse(SNAPSHOT_RATE, pace),
             voice: Voice {
                 listen: values.parse(VOICE_LISTEN, address),
                 ports: values.parse(VOICE_PORTS, str::parse),

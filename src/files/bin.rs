@@ -7,7 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::fcntl::{RenameFlags, renameat2};
+use nix::{
+    errno::Errno,
+    fcntl::{AtFlags, RenameFlags, renameat2},
+    sys::stat::fstatat,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -141,15 +145,16 @@ pub(super) fn take(site: &Site, id: u64, to: Option<&FilePath>) -> Result<Entry,
         }
         let place = inside.place(to)?;
         let name = OsString::from(id.to_string());
+        let missing = |error| match error {
+            Errno::ENOENT => FilesError::NoSuchDeletion(id),
+            error => at(to, error),
+        };
+        // What it is is seen before: where it is then, the game may change at once.
+        let stat = fstatat(&held, &*name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(missing)?;
         let flags = RenameFlags::RENAME_NOREPLACE;
-        renameat2(&held, &*name, &place.folder, &*place.name, flags).map_err(
-            |error| match error {
-                nix::errno::Errno::ENOENT => FilesError::NoSuchDeletion(id),
-                error => at(to, error),
-            },
-        )?;
+        renameat2(&held, &*name, &place.folder, &*place.name, flags).map_err(missing)?;
         place.sync()?;
-        inside.entry(to)?
+        Entry::new(to, &stat.into(), None)
     };
     fs::remove_file(outer.join(id.to_string())).ok(); // without what it tells of it is not shown
     Ok(entry)

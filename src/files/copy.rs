@@ -75,7 +75,7 @@ impl Inside<'_> {
                 self.make(&aside)?;
                 let done = self
                     .copy_folder(from, &about, &aside, room, &mut copied)
-                    .and_then(|()| self.rename(&aside, to, Replace::No));
+                    .and_then(|()| self.rename(&aside, to, Replace::No).map(drop));
                 if let Err(error) = done {
                     // What stays behind has a name that says what it is.
                     self.remove_all(&aside, Instant::now() + TIDY).ok();
@@ -152,7 +152,7 @@ impl Inside<'_> {
     }
 
     /// A file of our own, in a folder of our own.
-    fn make_file(&self, path: &FilePath) -> Result<File, FilesError> {
+    pub(super) fn make_file(&self, path: &FilePath) -> Result<File, FilesError> {
         let place = self.place(path)?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
         let mode = Mode::from_bits_truncate(0o600);

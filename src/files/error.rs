@@ -4,7 +4,10 @@ use std::io;
 
 use nix::errno::Errno;
 
-use super::path::{FilePath, PathError};
+use super::{
+    archive::ArchiveError,
+    path::{FilePath, PathError},
+};
 use crate::{audit::AuditError, hosting::HostingError, store::StoreError};
 
 /// What a server's files refuse. Each variant is a fact with its subject.
@@ -22,6 +25,9 @@ pub enum FilesError {
     /// It is no path.
     #[error(transparent)]
     Path(#[from] PathError),
+    /// The archive is refused.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// Nothing is there.
     #[error("there is no {0}")]
     NoSuchFile(FilePath),
@@ -96,14 +102,12 @@ pub enum FilesError {
         /// What was wanted beyond that.
         wanted: u64,
     },
-    /// More than is done at once.
-    #[error("{what}: at most {most}")]
-    TooMuch {
-        /// Of what.
-        what: &'static str,
-        /// The limit.
-        most: u64,
-    },
+    /// More bytes than are added at once.
+    #[error("at most {0} bytes can be added at once: an upload takes more")]
+    TooLarge(usize),
+    /// More uploads than are kept at once.
+    #[error("the server has {0} unfinished uploads: finish one, or give one up")]
+    TooManyUploads(usize),
     /// A value that cannot be what it was asked to be.
     #[error("{what} {why}")]
     Bad {

@@ -35,6 +35,8 @@ pub(crate) struct Fresh {
     path: FilePath,
     /// Where it is meanwhile, when it has a name.
     named: Option<(OwnedFd, OsString)>,
+    /// It was there before, and stays when it cannot take its place.
+    lasting: bool,
 }
 
 /// A name that nobody has, for what is not whole yet.
@@ -45,6 +47,15 @@ pub(super) fn passing_name() -> OsString {
 }
 
 impl Inside<'_> {
+    /// Whether a file can take the place of what is at `path`, if anything is.
+    pub(super) fn may_write(&self, path: &FilePath) -> Result<(), FilesError> {
+        match self.place(path) {
+            Ok(place) => place.judge(None).map(drop),
+            Err(FilesError::NoSuchFile(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Begins a file that is to be `path`, whose parent is there.
     pub(crate) fn fresh(&self, path: &FilePath) -> Result<Fresh, FilesError> {
         let place = self.place(path)?;
@@ -112,6 +123,7 @@ impl Place {
             file: file.into(),
             path: self.path,
             named,
+            lasting: false,
         })
     }
 }
@@ -127,6 +139,16 @@ impl Write for Fresh {
 }
 
 impl Fresh {
+    /// A file that was made elsewhere, as `name` in `folder`, and is to be `path`.
+    pub(super) fn held(file: File, path: FilePath, folder: OwnedFd, name: OsString) -> Self {
+        Self {
+            file,
+            path,
+            named: Some((folder, name)),
+            lasting: true,
+        }
+    }
+
     /// The file, to be written.
     pub(crate) fn file(&self) -> &File {
         &self.file
@@ -206,7 +228,9 @@ impl Fresh {
 
 impl Drop for Fresh {
     fn drop(&mut self) {
-        if let Some((folder, name)) = &self.named {
+        if let Some((folder, name)) = &self.named
+            && !self.lasting
+        {
             // It may be gone with its folder.
             unlinkat(folder, &**name, UnlinkatFlags::NoRemoveDir).ok();
         }

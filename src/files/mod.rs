@@ -9,28 +9,42 @@
 //! | `root.rs` | the folder held open: everything is resolved beneath it by the kernel, as the server's user |
 //! | `fresh.rs` | a file in the making, which appears whole or not at all |
 //! | `list.rs`, `walk.rs`, `find.rs` | a page of a folder, all below it, and what is looked for there |
+//! | `archive/` | zip and tar, packed and unpacked, and whole folders as streams |
 //! | `copy.rs`, `remove.rs` | whole trees |
 //! | `room.rs` | how much a server has on the disk, against how much it may |
-//! | `site.rs`, `bin.rs` | one server's files and bin: every operation, blocking |
+//! | `site.rs`, `bin.rs`, `upload.rs` | one server's files, bin and uploads: every operation, blocking |
+//! | `handle.rs` | what doors hold: rights, audit, streams |
 
 mod about;
+pub(crate) mod archive;
 mod bin;
 mod copy;
 mod error;
 mod find;
 mod fresh;
+mod handle;
 mod list;
 mod path;
+mod read;
+mod records;
 mod remove;
 mod room;
 mod root;
 mod site;
+#[cfg(test)]
+mod tests;
+mod upload;
 mod view;
 mod walk;
 
 pub use about::Kind;
+pub use archive::ArchiveError;
 pub use error::FilesError;
-pub(crate) use fresh::Fresh;
+pub(crate) use find::Search;
+pub(crate) use handle::Body;
+pub use handle::{Files, Settings, open, tables};
 pub use path::{FilePath, PathError};
-pub(crate) use root::{Inside, Place, Replace, Root};
+pub(crate) use read::Reading;
+pub(crate) use root::Replace;
+pub(crate) use site::Wish;
 pub use view::{CopyView, Deletion, Entry, Find, Finds, Page, UploadView, Usage};

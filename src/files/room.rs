@@ -41,6 +41,11 @@ impl Room {
         sums.counted = Some(now);
     }
 
+    /// The last count does not hold any more.
+    pub(crate) fn forget(&self) {
+        self.sums().counted = None;
+    }
+
     /// Bytes used, without those that are only promised.
     pub(crate) fn used(&self) -> u64 {
         self.sums().used

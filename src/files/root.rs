@@ -28,7 +28,7 @@ use nix::{
         renameat2,
     },
     sys::stat::{FchmodatFlags, Mode, fchmodat, fstat, fstatat, mkdirat},
-    unistd::{UnlinkatFlags, fsync, symlinkat, unlinkat},
+    unistd::{fsync, symlinkat},
 };
 
 use super::{
@@ -190,20 +190,12 @@ impl Inside<'_> {
         reopen(&seen, path, OFlag::O_RDWR | OFlag::O_APPEND)
     }
 
-    /// Every name in the folder `path` with what it is, where the file system says, in no order.
-    pub(crate) fn names(
-        &self,
-        path: &FilePath,
-    ) -> Result<impl Iterator<Item = Result<(Vec<u8>, Option<Kind>), FilesError>> + use<>, FilesError>
-    {
-        names(self.folder(path)?, path)
-    }
-
     /// Makes the folder `path`, whose parent is there.
-    pub(crate) fn make(&self, path: &FilePath) -> Result<(), FilesError> {
+    pub(crate) fn make(&self, path: &FilePath) -> Result<About, FilesError> {
         let place = self.place(path)?;
         let mode = Mode::from_bits_truncate(0o755);
-        mkdirat(&place.folder, &*place.name, mode).map_err(|error| at(path, error))
+        mkdirat(&place.folder, &*place.name, mode).map_err(|error| at(path, error))?;
+        place.look()
     }
 
     /// Makes the folder `path` and those above it, where they are not there.
@@ -223,7 +215,7 @@ impl Inside<'_> {
         }
         for folder in missing.iter().rev() {
             match self.make(folder) {
-                Ok(()) | Err(FilesError::Exists(_)) => {}
+                Ok(_) | Err(FilesError::Exists(_)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -231,6 +223,7 @@ impl Inside<'_> {
         self.folder(path).map(drop)
     }
 
+    #[cfg(test)]
     /// Makes a link at `path` to `target`, which must stay in the server's folder by its words.
     pub(crate) fn link(&self, path: &FilePath, target: &[u8]) -> Result<(), FilesError> {
         let (parent, _) = path.split().ok_or(PathError::Whole)?;
@@ -256,25 +249,15 @@ impl Inside<'_> {
         read_link_in(&self.place(path)?.folder, path)
     }
 
-    /// Removes the file, link, pipe or device `path`, or the empty folder.
-    pub(crate) fn remove(&self, path: &FilePath) -> Result<(), FilesError> {
-        let place = self.place(path)?;
-        let flag = match place.look()?.kind {
-            Kind::Folder => UnlinkatFlags::RemoveDir,
-            _ => UnlinkatFlags::NoRemoveDir,
-        };
-        unlinkat(&place.folder, &*place.name, flag).map_err(|error| at(path, error))
-    }
-
     /// Gives `from` the name `to`.
     pub(crate) fn rename(
         &self,
         from: &FilePath,
         to: &FilePath,
         replace: Replace,
-    ) -> Result<(), FilesError> {
+    ) -> Result<About, FilesError> {
         let (old, new) = (self.place(from)?, self.place(to)?);
-        old.look()?;
+        let about = old.look()?;
         let flags = match replace {
             Replace::Yes => RenameFlags::empty(),
             Replace::No => RenameFlags::RENAME_NOREPLACE,
@@ -290,7 +273,8 @@ impl Inside<'_> {
             }
         })?;
         new.sync()?;
-        old.sync()
+        old.sync()?;
+        Ok(about)
     }
 
     /// Changes who may do what with `path`: the nine bits of `mode` and no other. Links have none.
@@ -415,7 +399,7 @@ fn reopen(seen: &OwnedFd, path: &FilePath, flags: OFlag) -> Result<(File, About)
 }
 
 /// Whether a link's target stays inside, by its words, from `depth` folders down.
-fn stays(target: &[u8], mut depth: usize) -> bool {
+pub(super) fn stays(target: &[u8], mut depth: usize) -> bool {
     if target.is_empty() || target.starts_with(b"/") || target.contains(&0) {
         return false;
     }

@@ -23,12 +23,13 @@ use std::{
 };
 
 use data_encoding::HEXLOWER;
+use nix::sys::stat::fstat;
 use sha2::{Digest as _, Sha256};
 
 use super::{
     about::About,
     bin,
-    error::{FilesError, io_at},
+    error::{FilesError, at, io_at},
     fresh::Fresh,
     path::FilePath,
     room::{Promise, Room},
@@ -48,6 +49,11 @@ pub(crate) struct Lasting {
 }
 
 impl Lasting {
+    /// What was counted does not hold any more.
+    pub(super) fn forget_count(&self) {
+        self.room.forget();
+    }
+
     /// Waits for one's turn. What frees room takes a turn, too: so nobody asks for room in theirs.
     pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
@@ -259,9 +265,9 @@ impl Site {
             file.set_len(before.size).ok();
             return Err(io_at(path, error));
         }
-        let entry = inside.entry(path)?;
         promise.keep(bytes.len() as u64, 0);
-        Ok(entry)
+        let stat = fstat(&file).map_err(|error| at(path, error))?;
+        Ok(Entry::new(path, &stat.into(), None))
     }
 
     /// Gives `from` the name `to`.
@@ -273,8 +279,9 @@ impl Site {
     ) -> Result<Entry, FilesError> {
         let _turn = self.turn();
         let inside = self.enter()?;
-        inside.rename(from, to, replace)?;
-        inside.entry(to)
+        // What it is was seen before: where it is now, the game may have changed already.
+        let about = inside.rename(from, to, replace)?;
+        Ok(Entry::new(to, &about, None))
     }
 
     /// Copies `from` to `to`.
@@ -303,8 +310,8 @@ impl Site {
             Some((parent, _)) if parents => inside.make_all(&parent)?,
             _ => {}
         }
-        inside.make(path)?;
-        inside.entry(path)
+        let about = inside.make(path)?;
+        Ok(Entry::new(path, &about, None))
     }
 
     /// Changes who may do what.
@@ -325,6 +332,12 @@ impl Site {
         bin::put(self, path)
     }
 
+    /// Removes a deletion for good.
+    pub(crate) fn purge(&self, id: u64) -> Result<(), FilesError> {
+        let _turn = self.turn();
+        bin::drop_one(self, id)
+    }
+
     /// Has a deletion back, where it was or at `to`.
     pub(crate) fn undo(&self, id: u64, to: Option<&FilePath>) -> Result<Entry, FilesError> {
         let _turn = self.turn();
@@ -333,6 +346,19 @@ impl Site {
 }
 
 impl Wish {
+    /// Just that file.
+    pub(crate) fn new(path: FilePath, replace: Replace) -> Self {
+        Self {
+            path,
+            mode: None,
+            sha256: None,
+            replace,
+            tag: None,
+            size: None,
+            parents: false,
+        }
+    }
+
     /// Whether what is there is what the caller last saw.
     pub(super) fn agrees(&self, there: Option<&About>) -> Result<(), FilesError> {
         let Some(tag) = &self.tag else {

@@ -7,11 +7,13 @@ use super::problem::{Code, Fault};
 use crate::{
     accounts::AccountsError,
     audit::AuditError,
+    files::FilesError,
     hosting::HostingError,
     keeper::KeeperError,
     lobby::{LobbyError, ledger::LedgerError, wire::terms},
     mail::MailError,
     schedules::SchedulesError,
+    snapshots::SnapshotsError,
     store::StoreError,
     voice::VoiceError,
 };
@@ -149,7 +151,16 @@ impl From<HostingError> for Fault {
             HostingError::NotRunning(_) => Code::NotRunning,
             HostingError::Busy { .. } => Code::Busy,
             HostingError::Unconfirmed { .. } => Code::Unconfirmed,
-            HostingError::Forbidden { .. } | HostingError::MayNotCreate => Code::Forbidden,
+            HostingError::OverBudget { .. } => Code::OverBudget,
+            HostingError::Unprepared { .. } => Code::MountFailed,
+            HostingError::NotCreated { .. } => Code::CreationFailed,
+            HostingError::NotStopped(_) => Code::NotStopped,
+            HostingError::NotMarked(_) => Code::NotMarked,
+            HostingError::Forbidden { .. }
+            | HostingError::MayNotCreate
+            | HostingError::MayNotCreateFor(_)
+            | HostingError::MayNotSetClasses
+            | HostingError::ClassClosed { .. } => Code::Forbidden,
             HostingError::Closed => Code::Closing,
         };
         Self::new(code, detail)
@@ -172,6 +183,93 @@ impl From<SchedulesError> for Fault {
             SchedulesError::TooMany { .. } => Code::TooManySchedules,
             SchedulesError::Running(_) => Code::Busy,
             SchedulesError::Closed => Code::Closing,
+        };
+        Self::new(code, detail)
+    }
+}
+
+impl From<FilesError> for Fault {
+    fn from(error: FilesError) -> Self {
+        let detail = error.to_string();
+        let code = match error {
+            FilesError::Store(error) => return error.into(),
+            FilesError::Audit(error) => return error.into(),
+            FilesError::Hosting(error) => return error.into(),
+            FilesError::Path(_) => Code::BadPath,
+            FilesError::Archive(_) => Code::BadArchive,
+            FilesError::NoSuchFile(_) => Code::NoSuchFile,
+            FilesError::NotFolder(_)
+            | FilesError::IsFolder(_)
+            | FilesError::NotEmpty(_)
+            | FilesError::Special { .. }
+            | FilesError::Link(_)
+            | FilesError::IntoItself { .. } => Code::WrongKind,
+            FilesError::Exists(_) => Code::FileExists,
+            FilesError::LeadsOut(_) => Code::LeadsOut,
+            FilesError::NotPermitted(_) => Code::NotPermitted,
+            FilesError::Changed(_) => Code::FileChanged,
+            FilesError::Checksum { .. } | FilesError::Length { .. } => Code::ContentMismatch,
+            FilesError::DiskFull(_) => Code::DiskFull,
+            FilesError::OverLimit {
+                limit,
+                used,
+                wanted,
+            } => {
+                return Self::new(Code::OverLimit, detail)
+                    .member("limit", limit)
+                    .member("used", used)
+                    .member("wanted", wanted);
+            }
+            FilesError::TooLarge(most) => {
+                return Self::new(Code::BodyTooLarge, detail).member("limit", most);
+            }
+            FilesError::TooManyUploads(_) => Code::TooBusy,
+            FilesError::Bad { what, .. } => {
+                return Self::new(Code::BadField, detail).member("field", what);
+            }
+            FilesError::NoSuchUpload(_) => Code::NoSuchUpload,
+            FilesError::Offset { at, .. } => {
+                return Self::new(Code::WrongOffset, detail).member("offset", at);
+            }
+            FilesError::Busy(_) => Code::Busy,
+            FilesError::NoSuchDeletion(_) => Code::NoSuchDeletion,
+            FilesError::BrokenOff(_) => Code::BrokenOff,
+            FilesError::Io { .. } => {
+                let detail =
+                    "a file of the server could not be read or written; the box's log says which";
+                return Self::internal(Code::Internal, detail, &error);
+            }
+        };
+        Self::new(code, detail)
+    }
+}
+
+impl From<SnapshotsError> for Fault {
+    fn from(error: SnapshotsError) -> Self {
+        let detail = error.to_string();
+        let code = match error {
+            SnapshotsError::Hosting(error) => return error.into(),
+            SnapshotsError::Store(error) => return error.into(),
+            SnapshotsError::Audit(error) => return error.into(),
+            SnapshotsError::Bad { field, why } => {
+                return Self::new(Code::BadField, detail)
+                    .member("field", field)
+                    .member("why", why);
+            }
+            SnapshotsError::Io { .. } => {
+                let detail = "a folder of the snapshots could not be read or written; the box's log says which";
+                return Self::internal(Code::Internal, detail, &error);
+            }
+            SnapshotsError::Job(_) => return Self::internal(Code::SnapshotFailed, &detail, &error),
+            SnapshotsError::NoSuchSnapshot { .. } => Code::NoSuchSnapshot,
+            SnapshotsError::NoSuchPath(_) | SnapshotsError::Empty(_) => Code::NoSuchPath,
+            SnapshotsError::Busy(_) | SnapshotsError::WouldNotStop(_) => Code::Busy,
+            SnapshotsError::Running(_) => Code::ServerRunning,
+            SnapshotsError::Inconsistent(_) => Code::NotConsistent,
+            SnapshotsError::NothingToUndo(_) => Code::NothingToUndo,
+            SnapshotsError::DiskFull(_) => Code::DiskFull,
+            SnapshotsError::Damaged(_) => Code::SnapshotDamaged,
+            SnapshotsError::Closed => Code::Closing,
         };
         Self::new(code, detail)
     }

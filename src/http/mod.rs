@@ -24,6 +24,7 @@ mod gate;
 mod openapi;
 mod patient;
 pub mod problem;
+pub(crate) mod range;
 pub mod redirect;
 pub mod routes;
 mod serve;

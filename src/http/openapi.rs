@@ -112,6 +112,9 @@ fn operation<S: 'static>(route: &Route<S>) -> Value {
         operation["requestBody"] =
             json!({ "content": { "application/json": { "schema": takes.schema } } });
     }
+    if route.streams {
+        operation["requestBody"] = json!({ "content": { "application/octet-stream": {} } });
+    }
     if route.open {
         operation["security"] = json!([]);
     }

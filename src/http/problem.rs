@@ -72,6 +72,16 @@ pub enum Code {
     NoSuchLetter,
     /// The link was used, has expired or gave way to a newer one.
     LinkGone,
+    /// No such file or folder.
+    NoSuchFile,
+    /// No such upload, or it has expired.
+    NoSuchUpload,
+    /// Nothing of that number is in the server's bin.
+    NoSuchDeletion,
+    /// No such snapshot of that server.
+    NoSuchSnapshot,
+    /// Nothing is there: no such file or folder.
+    NoSuchPath,
     /// Not in that way.
     MethodNotAllowed,
     /// The body took too long.
@@ -90,12 +100,52 @@ pub enum Code {
     NotRunning,
     /// The server is doing something else.
     Busy,
+    /// Only a stopped server can have that.
+    ServerRunning,
+    /// A consistent snapshot was asked for, and could not be had.
+    NotConsistent,
+    /// Nothing was restored that could be undone.
+    NothingToUndo,
     /// Deleting asks for the name.
     Unconfirmed,
+    /// That asks for a stopped server.
+    NotStopped,
+    /// The server is not marked to be destroyed.
+    NotMarked,
+    /// The box has not enough left for the server.
+    OverBudget,
+    /// The server could not be prepared.
+    MountFailed,
+    /// A step of creating failed, and all of it was undone.
+    CreationFailed,
     /// The server has as many schedules as it may.
     TooManySchedules,
     /// The lobby's rules are against it just now; `result` is what its protocol calls that.
     LobbyRefused,
+    /// Something of that name is there already.
+    FileExists,
+    /// A folder where a file is needed, the other way round, or a device, pipe or socket.
+    WrongKind,
+    /// The path leads out of the server's folder.
+    LeadsOut,
+    /// The server's user may not do that with the file.
+    NotPermitted,
+    /// The file is not what `If-Match` says.
+    FileChanged,
+    /// The piece does not begin where the upload goes on; `offset` says where that is.
+    WrongOffset,
+    /// The server has all the room on the disk that it may have.
+    OverLimit,
+    /// The range begins after the end of the file.
+    BadRange,
+    /// The body ended before its time.
+    BrokenOff,
+    /// The path cannot be one of a server's file.
+    BadPath,
+    /// The archive is damaged, of no known kind, or holds what is not unpacked.
+    BadArchive,
+    /// The content is not what was announced.
+    ContentMismatch,
     /// The body has too many bytes.
     BodyTooLarge,
     /// The body must say that it is JSON.
@@ -124,6 +174,10 @@ pub enum Code {
     CorruptRecord,
     /// The process beside the server could not be reached or started.
     KeeperFailed,
+    /// What is stored of a server's snapshots is damaged.
+    SnapshotDamaged,
+    /// A job on snapshots failed; `detail` says how.
+    SnapshotFailed,
     /// The box is shutting down.
     Closing,
     /// Too much of that at once: again in a moment.
@@ -137,28 +191,38 @@ impl Code {
     pub fn status(self) -> StatusCode {
         use Code::*;
         match self {
-            BadJson | BadQuery => StatusCode::BAD_REQUEST,
+            BadJson | BadQuery | BrokenOff | BadPath => StatusCode::BAD_REQUEST,
+            FileChanged => StatusCode::PRECONDITION_FAILED,
+            BadRange => StatusCode::RANGE_NOT_SATISFIABLE,
+            LeadsOut | NotPermitted => StatusCode::FORBIDDEN,
+            FileExists | WrongKind | WrongOffset => StatusCode::CONFLICT,
+            ContentMismatch => StatusCode::UNPROCESSABLE_ENTITY,
+            NoSuchFile | NoSuchUpload | NoSuchDeletion => StatusCode::NOT_FOUND,
             Unauthenticated | WrongCredentials | WrongToken => StatusCode::UNAUTHORIZED,
             Forbidden | CrossSite | SetupRefused | AccountNeeded => StatusCode::FORBIDDEN,
             NotFound | NoSuchAccount | NoSuchToken | NoSuchGrant | NoSuchServer | NoSuchChannel
             | NoSuchSchedule | NoSuchMember | NoSuchRoom | NoSuchTable | NoSuchPlayer
             | NoSuchBan | NoSuchDefinition | NoSuchSavegame => StatusCode::NOT_FOUND,
-            NoSuchLetter => StatusCode::NOT_FOUND,
+            NoSuchLetter | NoSuchSnapshot | NoSuchPath => StatusCode::NOT_FOUND,
             LinkGone => StatusCode::GONE,
             MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             NameTaken | LastAdmin | GameUnavailable | NoFreePort | PortTaken | NotRunning
-            | Busy | Unconfirmed | LobbyRefused | TooManySchedules => StatusCode::CONFLICT,
+            | Busy | Unconfirmed | NotStopped | NotMarked | OverBudget | LobbyRefused
+            | ServerRunning | NotConsistent | NothingToUndo | TooManySchedules => {
+                StatusCode::CONFLICT
+            }
             BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            BadName | BadPassword | BadField | NoSuchGame | NoSuchVersion => {
+            BadName | BadPassword | BadField | BadArchive | NoSuchGame | NoSuchVersion => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             LockedOut | TooManyConnections | TooFast => StatusCode::TOO_MANY_REQUESTS,
-            Internal | CorruptRecord | KeeperFailed => StatusCode::INTERNAL_SERVER_ERROR,
+            Internal | CorruptRecord | KeeperFailed | MountFailed | CreationFailed
+            | SnapshotDamaged | SnapshotFailed => StatusCode::INTERNAL_SERVER_ERROR,
             Closing | TooBusy => StatusCode::SERVICE_UNAVAILABLE,
-            DiskFull => StatusCode::INSUFFICIENT_STORAGE,
+            DiskFull | OverLimit => StatusCode::INSUFFICIENT_STORAGE,
         }
     }
 }

@@ -7,15 +7,18 @@
 //!              └─ handler(state, call) ──► an answer or a fault
 //! ```
 
-use std::{collections::BTreeMap, ops::RangeInclusive, pin::Pin, sync::Arc};
+use std::{collections::BTreeMap, io, ops::RangeInclusive, pin::Pin, sync::Arc};
 
+use bytes::Bytes;
 use data_encoding::HEXUPPER;
+use futures_util::{Stream, StreamExt as _};
+use percent_encoding::percent_decode_str;
 use serde::{Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
 use warp::{
     Filter, Rejection, Reply,
     filters::BoxedFilter,
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     reply::Response,
     ws::Ws,
 };
@@ -41,6 +44,8 @@ pub struct Call {
     limits: Limits,
     params: BTreeMap<&'static str, String>,
     query: BTreeMap<String, String>,
+    /// The query as it was sent.
+    raw: String,
     chunks: Option<Chunks>,
     ws: Option<Ws>,
 }
@@ -65,6 +70,8 @@ pub struct Route<S> {
     pub(super) open: bool,
     pub(super) query: Vec<Parameter>,
     pub(super) takes: Option<Shape>,
+    /// It takes bytes of any kind and number.
+    pub(super) streams: bool,
     pub(super) answer: (StatusCode, Option<Shape>),
     pub(super) faults: &'static [Code],
     handler: Handler<S>,
@@ -84,6 +91,7 @@ impl<S: 'static> Route<S> {
             open: false,
             query: Vec::new(),
             takes: None,
+            streams: false,
             answer: (StatusCode::OK, None),
             faults: &[],
             handler: Arc::new(move |state, call| Box::pin(handler(state, call))),
@@ -105,6 +113,12 @@ impl<S: 'static> Route<S> {
     /// The body it takes.
     pub fn takes<T: ToSchema>(mut self) -> Self {
         self.takes = Some(Shape::one::<T>());
+        self
+    }
+
+    /// That its body is bytes, which are taken as they come.
+    pub fn takes_bytes(mut self) -> Self {
+        self.streams = true;
         self
     }
 
@@ -155,9 +169,19 @@ impl<S: Clone + Send + Sync + 'static> Table<S> {
         let ws = ws.or(warp::any().map(|| None)).unify();
         let query = warp::query::<Vec<(String, String)>>().map(Some);
         let query = query.or(warp::any().map(|| None)).unify();
-        warp::method()
+        let raw = warp::query::raw().or(warp::any().map(String::new)).unify();
+        // Before anything is taken: the next tree wants the body, too.
+        let ours = self.clone();
+        let ours = warp::path::full().and_then(move |path: warp::path::FullPath| {
+            let fits = |route: &Route<S>| fit(route.path, path.as_str()).is_some();
+            let fits = ours.0.iter().any(fits);
+            async move { fits.then_some(()).ok_or_else(warp::reject::not_found) }
+        });
+        ours.untuple_one()
+            .and(warp::method())
             .and(warp::path::full())
             .and(query)
+            .and(raw)
             .and(warp::header::headers_cloned())
             .and(warp::ext::get::<Peer>())
             .and(warp::ext::get::<Limits>())
@@ -167,6 +191,7 @@ impl<S: Clone + Send + Sync + 'static> Table<S> {
                 move |method: Method,
                       path: warp::path::FullPath,
                       query: Option<Vec<(String, String)>>,
+                      raw,
                       headers: HeaderMap,
                       peer,
                       limits,
@@ -181,6 +206,7 @@ impl<S: Clone + Send + Sync + 'static> Table<S> {
                         limits,
                         params: BTreeMap::new(),
                         query: BTreeMap::new(),
+                        raw,
                         chunks: Some(body::chunks(stream)),
                         ws,
                     };
@@ -349,6 +375,34 @@ impl Call {
     /// A query parameter as it was sent.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.query.get(name).map(String::as_str)
+    }
+
+    /// A query parameter as the bytes that it is, which need not be text.
+    pub(crate) fn bytes(&self, name: &str) -> Option<Vec<u8>> {
+        let decode = |part: &str| percent_decode_str(&part.replace('+', " ")).collect::<Vec<u8>>();
+        let pairs = self.raw.split('&').rev();
+        let mut named = pairs.filter_map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(key) == name.as_bytes()).then_some(value)
+        });
+        named.next().map(decode)
+    }
+
+    /// A header as text.
+    pub(crate) fn header(&self, name: HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// How many bytes the body is to have, when it was said.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.header(header::CONTENT_LENGTH)?.parse().ok()
+    }
+
+    /// The body as it comes, without a limit: who takes it has one. A connection on which nothing moves is closed, and
+    /// so the body breaks off.
+    pub(crate) fn stream(&mut self) -> Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>> {
+        let chunks = self.chunks.take().expect("a handler reads its body once");
+        Box::pin(chunks.map(|chunk| chunk.map_err(io::Error::other)))
     }
 
     /// A query parameter that is a number within `bounds`.

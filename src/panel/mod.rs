@@ -5,7 +5,12 @@
 //! | `people.rs` | set-up, login, accounts, tokens, grants |
 //! | `mail.rs`, `links.rs` | letters, what people ask for by letter, and the pages that mailed links open |
 //! | `servers.rs` | games, servers, their power and consoles |
+//! | `classes.rs` | resource classes; mounting, versions and marks of servers |
 //! | `schedules.rs` | what servers do by the clock |
+//! | `doors.rs` | MyOTTD's `/download` and `/upload` |
+//! | `files.rs`, `uploads.rs` | a server's files, its bin, and uploads in pieces |
+//! | `archives.rs` | them as archives, and whole folders as streams |
+//! | `snapshots.rs` | snapshots of servers: take, look into, restore, verify |
 //! | `voice.rs` | voice channels, who is in them, and the right to a seat |
 //! | `lobby.rs`, `order.rs` | the lobby: rooms, tables, chat, standings; keeping order, definitions, permissions |
 //! | `live.rs` | WebSockets: a console as it grows, events of servers, voice and lobby as they happen |
@@ -28,6 +33,7 @@ use warp::{filters::BoxedFilter, http::StatusCode, reply::Response};
 use crate::{
     accounts::{Accounts, AccountsError, Principal, Subject, Verb},
     audit::Audit,
+    files::Files,
     hosting::Hosting,
     http::{
         problem::{Code, Fault},
@@ -37,11 +43,16 @@ use crate::{
     lobby::Lobby,
     mail::Post,
     schedules::Schedules,
+    snapshots::Snapshots,
     store::{Catalog, Store},
     telemetry::Metrics,
     voice::Voice,
 };
 
+mod archives;
+mod classes;
+mod doors;
+mod files;
 mod house;
 mod links;
 mod live;
@@ -54,6 +65,8 @@ mod people;
 mod schedules;
 mod servers;
 mod session;
+mod snapshots;
+mod uploads;
 mod voice;
 
 pub use pages::pages;
@@ -72,6 +85,10 @@ pub struct Doors {
     pub hosting: Hosting,
     /// What servers do by the clock.
     pub schedules: Schedules,
+    /// Their files.
+    pub files: Files,
+    /// Snapshots of servers.
+    pub snapshots: Snapshots,
     /// Voice channels.
     pub voice: Voice,
     /// Rooms, tables and who is at them.
@@ -126,12 +143,18 @@ fn table() -> Table<State> {
         mail::routes(),
         links::routes(),
         servers::routes(),
+        classes::routes(),
         schedules::routes(),
+        files::routes(),
+        doors::routes(),
+        uploads::routes(),
+        archives::routes(),
         voice::routes(),
         lobby::routes(),
         order::routes(),
         live::routes(),
         session::routes(),
+        snapshots::routes(),
         house::routes(),
         manman::routes(),
     ];

@@ -22,15 +22,18 @@
 //! | `system.rs` | introspection |
 //! | `http.rs` | the routes |
 //! | `stream.rs`, `target.rs` | consoles streamed elsewhere, and where that may be |
-//! | `mauthd.rs`, `mottdd.rs`, `mlogd.rs` | the daemons' methods |
+//! | `mauthd.rs`, `mfiled.rs`, `mottdd.rs`, `mlogd.rs` | the daemons' methods |
+//! | `mvsrvd.rs` | those of mvsrvd, and mfiled's two that it asks |
 
 mod desk;
 mod fault;
 mod http;
 mod mauthd;
 mod method;
+mod mfiled;
 mod mlogd;
 mod mottdd;
+mod mvsrvd;
 mod stream;
 mod system;
 mod target;
@@ -45,7 +48,11 @@ pub use target::Block;
 
 use self::method::Method;
 use crate::{
-    accounts::Accounts, audit::Audit, hosting::Hosting, http::redirect::Redirects,
+    accounts::Accounts,
+    audit::Audit,
+    files::Files,
+    hosting::Hosting,
+    http::{Bulk, redirect::Redirects},
     telemetry::Metrics,
 };
 
@@ -115,10 +122,14 @@ pub(crate) struct Services {
     pub(crate) hosting: Hosting,
     /// Where browsers may be sent.
     pub(crate) redirects: Redirects,
+    /// Their files.
+    pub(crate) files: Files,
     /// Consoles that are streamed elsewhere.
     pub(crate) streams: Streams,
     /// What is counted.
     pub(crate) metrics: Metrics,
+    /// The game that create_server makes.
+    pub(crate) game: Arc<str>,
 }
 
 /// All methods and what they work with. Cheap to clone.
@@ -128,13 +139,17 @@ pub(crate) struct Rpc(Arc<Desk>);
 struct Desk {
     services: Services,
     methods: Vec<Method>,
+    bulk: Bulk,
 }
 
 impl Rpc {
     /// Every daemon's methods over `services`.
     pub(crate) fn new(services: Services) -> Self {
-        let methods = methods();
-        Self(Arc::new(Desk { services, methods }))
+        Self(Arc::new(Desk {
+            services,
+            methods: methods(),
+            bulk: http::bulk(),
+        }))
     }
 }
 
@@ -142,7 +157,10 @@ impl Rpc {
 fn methods() -> Vec<Method> {
     let mut methods = Vec::new();
     methods.extend(mauthd::methods());
+    methods.extend(mvsrvd::methods());
+    methods.extend(mfiled::methods());
     methods.extend(mottdd::methods());
     methods.extend(mlogd::methods());
+    methods.sort_by_key(|method| method.daemon);
     methods
 }

@@ -223,6 +223,8 @@ fn limits_that_were_not_named_stay() {
         memory: Some(1),
         cpu_percent: Some(2),
         pids: None,
+        disk: Some(3),
+        players: None,
     };
     let mut change = Change::default();
     assert_eq!(change.limits(before), None);
@@ -233,7 +235,9 @@ fn limits_that_were_not_named_stay() {
         Some(Limits {
             memory: Some(1 << 30),
             cpu_percent: None,
-            pids: None
+            pids: None,
+            disk: Some(3),
+            players: None,
         })
     );
 }
