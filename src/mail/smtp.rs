@@ -9,8 +9,8 @@ use std::{
 use lettre::{
     Address, Message,
     message::{
-        Mailbox,
-        header::{ContentType, HeaderName, HeaderValue},
+        Body, Mailbox,
+        header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue},
     },
     transport::smtp::{
         Error,
@@ -24,6 +24,9 @@ use tokio::time::timeout;
 
 use super::{records::Letter, state::Outcome};
 use crate::net;
+
+/// Bytes of a line of a letter, at most: RFC 5322, 2.1.1.
+const LINE: usize = 998;
 
 /// How a connection to a mail server is kept from listeners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,9 +235,25 @@ impl Server {
             .message_id(Some(letter.message_id.clone()))
             .raw_header(automatic)
             .header(ContentType::TEXT_PLAIN)
-            .body(letter.body.clone());
+            .body(body(&letter.body));
         Ok((to, message.map_err(|error| said(&error))?.formatted()))
     }
+}
+
+/// The text as it is where that can be sent: a link stays in one piece, also for readers that decode nothing.
+fn body(text: &str) -> Body {
+    let plain = text.is_ascii() && !text.contains('\0');
+    let lines = text.lines().map(|line| line.trim_end_matches('\r'));
+    let lines: Vec<_> = lines.collect();
+    if plain
+        && lines
+            .iter()
+            .all(|line| line.len() <= LINE && !line.contains('\r'))
+    {
+        let text = lines.join("\r\n") + "\r\n";
+        return Body::dangerous_pre_encoded(text.into_bytes(), ContentTransferEncoding::SevenBit);
+    }
+    Body::new(text.to_owned())
 }
 
 /// What an answer other than yes means for this letter. The line may have broken: then it is not about the letter.
@@ -282,7 +301,7 @@ mod tests {
             "Message-ID: <1@box>\r\n",
             "Auto-Submitted: auto-generated\r\n",
             "Content-Type: text/plain; charset=utf-8\r\n",
-            "\r\n\r\na body",
+            "\r\n\r\na body\r\n",
         ] {
             assert!(text.contains(line), "{line:?} is missing from {text}");
         }
@@ -295,6 +314,14 @@ mod tests {
         let (_, text) = server().compose(&letter).unwrap();
         let text = String::from_utf8(text).unwrap();
         assert!(!text.contains("\nBcc") && text.is_ascii(), "{text}");
+        letter.body = format!("{}\n.\nü", "x".repeat(2000));
+        let (_, text) = server().compose(&letter).unwrap();
+        assert!(
+            text.is_ascii()
+                && text
+                    .split(|byte| *byte == b'\n')
+                    .all(|line| line.len() < 80)
+        );
         letter.to = "ada@example.org\r\nBcc: eve@example.org".into();
         assert!(server().compose(&letter).is_err());
     }
