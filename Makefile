@@ -2,7 +2,7 @@
 
 # What the tests need beside Rust: real games, and programs that tests and benches drive.
 GAMES = openttd openttd-opengfx freeciv-server minetest-server teeworlds-server redeclipse-server
-TOOLS = faketime gcc g++ iproute2 libc6-dev procps python3 util-linux
+TOOLS = faketime gcc g++ iproute2 libc6-dev procps python3 python3-aiosmtpd util-linux
 PEERS = nginx-light runit s6
 
 # Debian keeps games out of the path of root.
@@ -53,6 +53,7 @@ bench:
 	cargo bench --locked --bench fanout
 	cargo bench --locked --bench lobby
 	cargo bench --locked --bench files
+	cargo bench --locked --bench snapshots
 
 clean:
 	cargo clean

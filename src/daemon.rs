@@ -25,21 +25,25 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
+use url::Url;
 use warp::Filter as _;
 
 use crate::{
     accounts::{self, Accounts},
     audit::{self, Audit},
-    config::Config,
+    clock::UnixMillis,
+    config::{self, Config},
     files::{self, Files},
     hosting::{self, Hosting},
-    http::{self, Limits},
+    http::{self, Limits, redirect::Redirects},
     lobby::{self, Lobby},
+    mail::{self, Post},
     net,
     panel::{self, Doors, Finding},
     rpc::{self, Rpc},
     sandbox,
     schedules::{self, Schedules},
+    snapshots::{self, Snapshots},
     store::{Catalog, LockError, StateLock, Store},
     telemetry::{self, Metrics, http::Readiness},
     tls,
@@ -49,21 +53,27 @@ use crate::{
 /// How long parts may take to stop. Games are not among them: they go on.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// How often unverified accounts are looked at.
+const SWEEP: Duration = Duration::from_secs(600);
+
 /// Threads for what blocks: files of servers, launches, passwords. More would only wait for the same disk.
 const BLOCKING: usize = 64;
 
 /// Every table of the box, for backup, restore and check.
 pub fn catalog() -> Catalog {
     let people = accounts::tables(audit::tables(Catalog::new()));
+    let people = mail::tables(people);
     let servers = files::tables(schedules::tables(hosting::catalog(people)));
+    let servers = snapshots::tables(servers);
     tls::tables(voice::tables(servers))
 }
 
-/// What is wrong with the game definitions, shipped and in `data`: a sentence each.
+/// What is wrong with the game definitions and the texts of letters, shipped and in `data`: a sentence each.
 pub(crate) fn definition_faults(data: Option<&Path>) -> Vec<String> {
     let faults = hosting::check(data);
     let mut faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
     faults.extend(lobby::faults(data));
+    faults.extend(mail::check(data));
     faults
 }
 
@@ -129,9 +139,12 @@ struct House {
     store: Store,
     accounts: Accounts,
     audit: Audit,
+    post: Post,
+    redirects: Redirects,
     hosting: Hosting,
     schedules: Schedules,
     files: Files,
+    snapshots: Snapshots,
     voice: Voice,
     lobby: Lobby,
     metrics: Metrics,
@@ -185,12 +198,33 @@ impl House {
         accounts.set_registration(config.registration);
         let stop = CancellationToken::new();
         let mut parts = JoinSet::new();
+        let base = match &config.web.url {
+            Some(url) => url.clone(),
+            None => Url::parse(&format!("http://{}/", reachable(&endpoints["http.listen"])))?,
+        };
+        let (post, run) = Post::open(
+            store.clone(),
+            config.data.as_deref(),
+            mail::Settings {
+                name: config.lobby.name.clone(),
+                base: base.clone(),
+                server: server(&config.mail),
+            },
+            stop.clone(),
+        );
+        accounts.set_post(post.clone());
+        parts.spawn(async move {
+            run.await;
+            "mail"
+        });
+        let redirects = Redirects::new(base, config.web.redirects.clone());
         let (hosting, run) = hosting::open(
             hosting::Settings {
                 state: config.state.clone(),
                 data: config.data.clone(),
                 ports: config.hosting.ports.first.get()..=config.hosting.ports.last.get(),
                 uids: config.hosting.uids.first.get()..=config.hosting.uids.last.get(),
+                memory: config.hosting.memory,
                 recycle: config.hosting.recycle,
                 history: config.hosting.console,
                 program: std::env::current_exe().context("cannot find my own program")?,
@@ -204,20 +238,10 @@ impl House {
             stopped.run_until_cancelled(run).await;
             "hosting"
         });
-        let (schedules, run) = schedules::open(
-            &schedules::Settings {
-                zone: config.schedules_zone.clone(),
-            },
-            store.clone(),
-            hosting.clone(),
-            accounts.clone(),
-            audit.clone(),
-            None,
-        )?;
-        let stopped = stop.clone();
+        let (people, owners, stopped) = (accounts.clone(), hosting.clone(), stop.clone());
         parts.spawn(async move {
-            stopped.run_until_cancelled(run).await;
-            "schedules"
+            stopped.run_until_cancelled(sweep(people, owners)).await;
+            "accounts"
         });
         let (files, run) = files::open(
             files::Settings {
@@ -232,6 +256,37 @@ impl House {
         parts.spawn(async move {
             stopped.run_until_cancelled(run).await;
             "files"
+        });
+        let (snapshots, run) = snapshots::open(
+            snapshots::Settings {
+                state: config.state.clone(),
+                program: "/proc/self/exe".into(),
+                rate: config.snapshot_rate,
+                recycle: config.hosting.recycle,
+            },
+            hosting.clone(),
+            store.clone(),
+            audit.clone(),
+            stop.clone(),
+        )?;
+        parts.spawn(async move {
+            run.await;
+            "snapshots"
+        });
+        let (schedules, run) = schedules::open(
+            &schedules::Settings {
+                zone: config.schedules_zone.clone(),
+            },
+            store.clone(),
+            hosting.clone(),
+            accounts.clone(),
+            audit.clone(),
+            Some(Arc::new(Shots(snapshots.clone()))),
+        )?;
+        let stopped = stop.clone();
+        parts.spawn(async move {
+            stopped.run_until_cancelled(run).await;
+            "schedules"
         });
         let (voice, run) = voice::open(
             voice::Settings {
@@ -296,9 +351,12 @@ impl House {
             store,
             accounts,
             audit,
+            post,
+            redirects,
             hosting,
             schedules,
             files,
+            snapshots,
             voice,
             lobby,
             metrics: Metrics::default(),
@@ -388,11 +446,12 @@ impl House {
         Doors {
             accounts: self.accounts.clone(),
             audit: self.audit.clone(),
+            post: self.post.clone(),
+            redirects: self.redirects.clone(),
             hosting: self.hosting.clone(),
             schedules: self.schedules.clone(),
             files: self.files.clone(),
-            url: self.config.web.url.clone(),
-            redirects: self.config.web.redirects.clone(),
+            snapshots: self.snapshots.clone(),
             voice: self.voice.clone(),
             lobby: self.lobby.clone(),
             store: self.store.clone(),
@@ -416,6 +475,7 @@ impl House {
             accounts: self.accounts.clone(),
             audit: self.audit.clone(),
             hosting: self.hosting.clone(),
+            redirects: self.redirects.clone(),
             files: self.files.clone(),
             streams: rpc::Streams::new(
                 self.config.rpc.stream_targets.clone(),
@@ -423,6 +483,7 @@ impl House {
                 self.stop.clone(),
             ),
             metrics: self.metrics.clone(),
+            game: self.config.rpc.game.as_str().into(),
         })
     }
 
@@ -454,6 +515,59 @@ impl House {
             }
         };
         telemetry::http::routes(readiness.clone(), works, page)
+    }
+}
+
+/// Who takes the box's mail, as configured.
+fn server(mail: &config::Mail) -> Option<mail::Server> {
+    let ((host, port), from) = (mail.smtp.clone()?, mail.from.clone()?);
+    let user = mail.user.clone();
+    Some(mail::Server {
+        host,
+        port,
+        tls: mail.tls,
+        ca: mail.ca.clone(),
+        credentials: (!user.is_empty()).then(|| (user, mail.password.clear().into())),
+        from,
+        patience: mail::Patience::default(),
+    })
+}
+
+/// Deletes new accounts that nobody has verified in time.
+async fn sweep(accounts: Accounts, hosting: Hosting) {
+    let watcher = Accounts::local(0, "box".into());
+    let mut rounds = tokio::time::interval(SWEEP);
+    loop {
+        rounds.tick().await;
+        // Without knowing who has servers, nobody is deleted.
+        let Ok(servers) = hosting.list(&watcher).await else {
+            continue;
+        };
+        let owns = |id| servers.iter().any(|server| server.owner_id == id);
+        match accounts.expire(UnixMillis::now(), owns).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "new accounts that nobody verified are gone"),
+            Err(error) => tracing::error!(%error, "unverified accounts cannot be deleted just now"),
+        }
+    }
+}
+
+/// What schedules take snapshots with.
+struct Shots(Snapshots);
+
+impl schedules::Snapshot for Shots {
+    fn take<'a>(
+        &'a self,
+        by: &'a accounts::Principal,
+        server: accounts::ServerId,
+        label: Option<&'a str>,
+    ) -> futures_util::future::BoxFuture<'a, Result<(), String>> {
+        let wish = snapshots::Take {
+            label: label.unwrap_or_default().into(),
+            ..snapshots::Take::default()
+        };
+        let taken = self.0.take(by, server, wish);
+        Box::pin(async move { taken.await.map(drop).map_err(|error| error.to_string()) })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     },
     hosting::definition::Definition,
     keeper::wire::{Answer, Ask, Framer},
-    lobby, rpc, voice,
+    lobby, rpc, snapshots, voice,
 };
 
 /// A keeper's socket, both ways.
@@ -30,6 +30,11 @@ pub fn console_segment(bytes: &[u8]) {
         .read(1, 1000, 1 << 20)
         .expect("any bytes are read");
     Writer::open(folder.path(), 1 << 20).expect("any bytes are repaired");
+}
+
+/// A line between the daemon and a job on snapshots.
+pub fn snapshot_wire(bytes: &[u8]) {
+    snapshots::fuzzing::line(bytes);
 }
 
 /// A game definition.

@@ -29,6 +29,7 @@
 //! | [`files`] | a server's files: paths that cannot leave, whole writes, the bin, uploads |
 //! | [`keeper`] | the small process beside each game server (one thread) |
 //! | [`sandbox`] | users, rlimits, cgroups, pidfds, process trees. The only unsafe, but for the relay's socket calls |
+//! | [`snapshots`] | what servers' folders were: taking, keeping, verifying and restoring, in processes of their own |
 //! | [`voice`] | the KV relay: users, channels, seats, the control port, the hot path |
 //! | [`discovery`] | what the box announces in the local network |
 //! | [`mail`] | letters that wait for an SMTP server, and the task that takes them there |
@@ -81,6 +82,9 @@
 //!   lasts: user space alone would lose members' packets to a full queue before it could look at them.
 //! - **A uid acts only from its home address.** The KV protocol proves nothing; so a guest's uid is worth something only
 //!   where it was registered, and an account's only where its ticket was asked for.
+//! - **Who works on a game's folder has the game's rights, and no more.** A snapshot is taken by a process with the effective
+//!   user of the server, and a real one that no server has: what a game plants cannot lead it anywhere, and the game can
+//!   neither stop nor read it.
 //! - **Own comings and goings in voice are not audited**, what somebody does to others or to the box is: the protocol
 //!   lets strangers come and go as fast as they like, and the record is not theirs to fill.
 //! - **In the lobby memory is the truth and the store its history.** Who sits where ends with the games that know it; what
@@ -120,6 +124,7 @@ pub mod panel;
 pub mod rpc;
 pub mod sandbox;
 pub mod schedules;
+pub mod snapshots;
 pub mod store;
 pub mod telemetry;
 pub mod tls;

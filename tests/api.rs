@@ -21,11 +21,14 @@ use hyper_util::rt::TokioIo;
 use longhouse::{
     accounts::{self, Accounts},
     audit::{self, Audit},
+    files,
     hosting::{self, Hosting},
-    http::{self, Limits},
+    http::{self, Limits, redirect::Redirects},
     lobby::{self, Lobby},
+    mail::{self, Post},
     panel::{self, Doors, Finding, RHYTHM},
     schedules::{self, Schedules},
+    snapshots,
     store::{Catalog, Store, restore},
     telemetry::Metrics,
     voice::{self, Legacy, Voice},
@@ -42,6 +45,7 @@ use tokio_tungstenite::{
     tungstenite::{self, Message, client::IntoClientRequest},
 };
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 /// Reached only when something is broken.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -125,15 +129,41 @@ impl House {
         let accounts = Accounts::open(store.clone(), audit.clone()).unwrap();
         let stop = CancellationToken::new();
         let hosting = host(&folder, &store, &accounts, &audit, &stop);
+        let files = files::Settings {
+            state: folder.path().into(),
+            bin: Duration::from_secs(3600),
+        };
+        let (files, _) = files::open(files, hosting.clone(), store.clone(), audit.clone());
         let schedules = plan(&store, &hosting, &accounts, &audit, &stop);
+        let (snapshots, keeping) = snapshots::open(
+            snapshots::Settings {
+                state: folder.path().to_owned(),
+                program: env!("CARGO_BIN_EXE_longhouse").into(),
+                rate: 0,
+                recycle: hosting::RECYCLE,
+            },
+            hosting.clone(),
+            store.clone(),
+            audit.clone(),
+            stop.clone(),
+        )
+        .unwrap();
+        tokio::spawn(keeping);
         let (voice, kv) = talk(&store, &accounts, &audit, &stop).await;
         let lobby = receive(&folder, &store, &accounts, &audit, &stop).await;
         let metrics = Metrics::default();
+        let (post, sends) = Post::open(store.clone(), None, mail::Settings::silent(), stop.clone());
+        accounts.set_post(post.clone());
+        tokio::spawn(sends);
         let doors = Doors {
             accounts: accounts.clone(),
             audit,
+            post,
+            redirects: Redirects::new(Url::parse("http://localhost/").unwrap(), Vec::new()),
+            files,
             hosting,
             schedules,
+            snapshots,
             voice,
             lobby,
             store,
@@ -248,7 +278,9 @@ impl House {
 }
 
 fn catalog() -> Catalog {
-    let catalog = hosting::catalog(accounts::tables(audit::tables(Catalog::new())));
+    let catalog = files::tables(hosting::catalog(accounts::tables(audit::tables(
+        Catalog::new(),
+    ))));
     lobby::tables(voice::tables(catalog))
 }
 
@@ -268,6 +300,7 @@ fn host(
         data: Some(folder.path().join("data")),
         ports: 20_000..=29_999,
         uids: first..=first + 9,
+        memory: None,
         recycle: hosting::RECYCLE,
         history: 1 << 20,
         program: env!("CARGO_BIN_EXE_longhouse").into(),

@@ -145,6 +145,7 @@ impl House {
             data: Some(data),
             ports: pool(),
             uids: uids(),
+            memory: None,
             recycle: hosting::RECYCLE,
             history: 1 << 20,
             program: env!("CARGO_BIN_EXE_longhouse").into(),
@@ -196,6 +197,7 @@ impl House {
             limits: None,
             restart: None,
             class: None,
+            idle: None,
         };
         self.hosting.create(&self.by, wish).await.unwrap()
     }
@@ -341,6 +343,7 @@ async fn what_is_asked_wrongly_is_refused_with_its_field() {
             limits: None,
             restart: None,
             class: None,
+            idle: None,
         };
         change(&mut wish);
         house.hosting.create(&house.by, wish)

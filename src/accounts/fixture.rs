@@ -128,3 +128,38 @@ pub(super) fn server(id: u64, owner: AccountId) -> Subject {
     let id = ServerId(id);
     Subject::Server { id, owner }
 }
+
+/// A web site that makes and checks accounts for its visitors, at MyOTTD's door.
+pub(super) async fn site(f: &Fixture) -> Principal {
+    let site = match f.accounts.id_of("site") {
+        Some(id) => id,
+        None => {
+            f.accounts
+                .create(&root(), wish("site", Role::Admin))
+                .await
+                .unwrap()
+                .id
+        }
+    };
+    let mut by = member(f, site);
+    by.actor.door = Door::Rpc;
+    by
+}
+
+/// Somebody who came in with that account's password.
+pub(super) fn member(f: &Fixture, id: AccountId) -> Principal {
+    f.accounts.vouched(&web(7), id).unwrap()
+}
+
+/// The account and the secret of the newest link that waits to be mailed there.
+pub(super) fn link_of(f: &Fixture, to: &str) -> Option<(AccountId, String)> {
+    let letters = f.accounts.desk().post.queue(true).letters;
+    let letter = letters
+        .into_iter()
+        .rev()
+        .find(|letter| letter.to == to && letter.link.is_some())?;
+    let link = letter.link?;
+    let (_, query) = link.split_once("?uid=").unwrap();
+    let (id, token) = query.split_once("&token=").unwrap();
+    Some((AccountId(id.parse().unwrap()), token.into()))
+}

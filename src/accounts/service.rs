@@ -308,7 +308,7 @@ impl Change<'_, '_> {
         }
         let now = UnixMillis::now();
         let wish = mail::Wish {
-            kind: mail::Kind::Notice,
+            kind: mail::LetterKind::Notice,
             to,
             account: Some(account.id.0),
             name: &account.name,

@@ -30,6 +30,8 @@ use super::fault::{Fault, Problem};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The same for what reads everything: the audit chain, a check.
 const LONG_PATIENCE: Duration = Duration::from_secs(600);
+/// The same for what copies a whole server.
+const JOB_PATIENCE: Duration = Duration::from_secs(6 * 3600);
 /// An answer is at most this long.
 const LONGEST_ANSWER: usize = 64 << 20;
 /// What fits into a socket address, with its closing NUL.
@@ -45,7 +47,6 @@ pub(crate) struct Control {
 #[derive(Debug, Clone)]
 pub(crate) struct Answer(String);
 
-#[cfg(test)]
 impl From<String> for Answer {
     fn from(text: String) -> Self {
         Self(text)
@@ -106,9 +107,15 @@ impl Control {
         self.ask(method, path, body, PATIENCE).await
     }
 
-    /// The same, without a body, for what may take minutes.
-    pub(crate) async fn send_slowly(&self, method: Method, path: &str) -> Result<Answer, Fault> {
-        self.ask(method, path, None, LONG_PATIENCE).await
+    /// The same for what may take hours, such as a snapshot.
+    pub(crate) async fn send_slowly(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, Fault> {
+        let body = body.map(Content::json);
+        self.ask(method, path, body, JOB_PATIENCE).await
     }
 
     /// Sends bytes as they are.

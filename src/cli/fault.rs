@@ -66,6 +66,9 @@ pub(crate) enum Fault {
     /// No server has that id, name or title.
     #[error("no server `{}`", text::plain(.0))]
     NoServer(String),
+    /// A verification found something.
+    #[error("something is damaged")]
+    Damaged,
     /// Nothing was deleted lately.
     #[error("the bin is empty")]
     EmptyBin,
@@ -192,6 +195,9 @@ impl Fault {
             Self::Denied(_) => "use sudo, or become the user whom the daemon runs as",
             Self::Garbage(_) => "the daemon may be of another release: restart it, games go on",
             Self::NoServer(_) => "`longhouse server list` shows ids, names and titles",
+            Self::Damaged => {
+                "take a new snapshot; what is damaged cannot be mended, and can be deleted"
+            }
             Self::NoChannel(_) => "`longhouse voice list` shows ids and titles",
             Self::NoRoom(_) => "`longhouse lobby rooms` shows numbers, names and titles",
             Self::NoSaved { .. } => "`longhouse lobby saved` shows what can go on",

@@ -74,7 +74,7 @@ async fn base(session: &Session, named: &str) -> Result<String, Fault> {
 /// A change that has nothing to tell but that it is done.
 async fn ask(session: &Session, method: Method, server: &str, path: &str) -> Result<(), Fault> {
     let path = base(session, server).await? + path;
-    let answer = session.control.send_slowly(method, &path).await?;
+    let answer = session.control.send_slowly(method, &path, None).await?;
     session.out.answer(&answer, || Ok(String::new()))
 }
 
@@ -241,7 +241,10 @@ async fn send(session: &Session, base: &str, file: &Path, path: &[u8]) -> Result
         }
     }
     let finish = format!("{place}/finish");
-    session.control.send_slowly(Method::POST, &finish).await?;
+    session
+        .control
+        .send_slowly(Method::POST, &finish, None)
+        .await?;
     Ok(upload.size)
 }
 
@@ -271,7 +274,10 @@ async fn rename(session: &Session, paths: &FromTo) -> Result<(), Fault> {
 
 async fn duplicate(session: &Session, paths: &FromTo) -> Result<(), Fault> {
     let path = base(session, &paths.server).await? + "/copy" + &two(paths);
-    let answer = session.control.send_slowly(Method::POST, &path).await?;
+    let answer = session
+        .control
+        .send_slowly(Method::POST, &path, None)
+        .await?;
     session.out.answer(&answer, || {
         let copied: CopyView = answer.read()?;
         let CopyView {

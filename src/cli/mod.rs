@@ -6,7 +6,7 @@
 //! servers or people: it asks, waits, and shows.
 //!
 //! ```text
-//!  args ──► main ──► server │ files │ voice │ lobby │ people │ storage ──► control ──► STATE/control.sock
+//!  args ──► main ──► server │ files │ snapshots │ voice │ lobby │ people │ storage ──► control ──► STATE/control.sock
 //!                       │                                     │
 //!                 attach, screen, keyboard                 fault ──► exit code, hint
 //!                       └──► print, text ──► standard output
@@ -17,12 +17,14 @@
 
 mod args;
 mod attach;
+mod class;
 mod control;
 mod fault;
 mod files;
 mod home;
 mod keyboard;
 mod lobby;
+mod mail;
 mod pages;
 mod people;
 mod permissions;
@@ -34,6 +36,7 @@ mod schedules;
 mod screen;
 mod server;
 mod sheet;
+mod snapshots;
 mod storage;
 mod text;
 mod voice;
@@ -66,6 +69,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         && verb == "keeper"
     {
         return keeper(Path::new(run));
+    }
+    // Nor for a job on snapshots, which has the rights of a server's user and nothing else.
+    if let [_, verb] = &arguments[..]
+        && verb == "snapshot-job"
+    {
+        return crate::snapshots::child::main();
     }
     // Nor for a table game, which the lobby starts for each table.
     if let [_, verb, name, rest @ ..] = &arguments[..]
@@ -142,11 +151,14 @@ async fn ask(session: &Session, verb: Command) -> Result<(), Fault> {
     match verb {
         Command::Status => storage::status(session).await,
         Command::Server(verb) => server::run(session, verb).await,
-        Command::Files(verb) => files::run(session, verb).await,
+        Command::Class(verb) => class::run(session, verb).await,
         Command::Schedule(verb) => schedules::run(session, verb).await,
+        Command::Snapshot(verb) => snapshots::run(session, verb).await,
+        Command::Files(verb) => files::run(session, verb).await,
         Command::Game(Game::List) => server::games(session).await,
         Command::Voice(verb) => voice::run(session, verb).await,
         Command::Lobby(verb) => lobby::run(session, verb).await,
+        Command::Mail(verb) => mail::run(session, verb).await,
         Command::User(verb) => people::user(session, verb).await,
         Command::Token(verb) => people::token(session, verb).await,
         Command::Grant(verb) => people::grant(session, verb).await,

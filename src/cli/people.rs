@@ -12,7 +12,7 @@ use super::{
     prompt,
     server::find,
 };
-use crate::accounts::{AccountPatch, AccountView, Grant as Granted, TokenView, Verb};
+use crate::accounts::{AccountPatch, AccountView, Grant as Granted, MailState, TokenView, Verb};
 use crate::audit::{Line, Verdict};
 use crate::hosting::View;
 
@@ -112,7 +112,11 @@ async fn show(session: &Session, name: &str) -> Result<(), Fault> {
         table.field("name", &account.name);
         table.field("role", word(&account.role));
         table.row([Cell::coloured("enabled", Colour::Quiet), enabled(&account)]);
-        let mail = account.mail.as_deref().unwrap_or("-");
+        let mail = match (&account.mail, account.mail_state) {
+            (None, _) => "-".into(),
+            (Some(mail), MailState::Verified) => mail.clone(),
+            (Some(mail), _) => format!("{mail} (not verified)"),
+        };
         table.field("mail", mail);
         table.field("created", account.created);
         let last = account.last_login.map_or("-".into(), |at| at.to_string());
@@ -123,10 +127,12 @@ async fn show(session: &Session, name: &str) -> Result<(), Fault> {
 
 /// Whether they may come in, and if not, why.
 fn enabled(account: &AccountView) -> Cell {
-    match (account.disabled, account.confirmed) {
-        (true, _) => Cell::coloured("no", Colour::Bad),
-        (false, false) => Cell::coloured("unconfirmed", Colour::Bad),
-        (false, true) => Cell::new("yes"),
+    let verified = !matches!(account.mail_state, MailState::New | MailState::Changed);
+    match (account.disabled, account.confirmed, verified) {
+        (true, _, _) => Cell::coloured("no", Colour::Bad),
+        (false, false, _) => Cell::coloured("unconfirmed", Colour::Bad),
+        (false, true, false) => Cell::coloured("unverified", Colour::Bad),
+        (false, true, true) => Cell::new("yes"),
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     Session,
     args::{Change, Named, Powered, Server, Waiting},
-    attach,
+    attach, class,
     control::query,
     fault::Fault,
     power::{Power, power},
@@ -17,7 +17,7 @@ use super::{
     sheet::{colour, ports, sheet, time, word},
     text,
 };
-use crate::hosting::{Game, Limits, View};
+use crate::hosting::{Game, Idle, Limits, View};
 
 pub(crate) async fn run(session: &Session, verb: Server) -> Result<(), Fault> {
     match verb {
@@ -34,6 +34,9 @@ pub(crate) async fn run(session: &Session, verb: Server) -> Result<(), Fault> {
         Server::Stop(who) => power(session, who, Power::Stop).await,
         Server::Restart(who) => power(session, who, Power::Restart).await,
         Server::Kill(who) => power(session, who, Power::Kill).await,
+        Server::Mount(named) => class::mounting(session, &named.server, "mount").await,
+        Server::Unmount(named) => class::mounting(session, &named.server, "unmount").await,
+        Server::Switch { named, version } => class::switch(session, &named.server, &version).await,
         Server::Delete { named, confirm } => delete(session, &named.server, confirm).await,
         Server::Set {
             named,
@@ -140,6 +143,7 @@ async fn create(
         "limits",
         change.limits(Limits::default()).map(|limits| json!(limits)),
     );
+    say("idle", change.idle(Idle::default()).map(|idle| json!(idle)));
     if !change.sets.is_empty() {
         say(
             "settings",
@@ -200,6 +204,7 @@ async fn set(
         "limits",
         change.limits(server.limits).map(|limits| json!(limits)),
     );
+    say("idle", change.idle(server.idle).map(|idle| json!(idle)));
     say("settings", (!settings.is_empty()).then(|| json!(settings)));
     let answer = session
         .control
@@ -276,7 +281,15 @@ pub(crate) async fn games(session: &Session) -> Result<(), Fault> {
         let mut table = Table::new(&["NAME", "TITLE", "VERSIONS", "INSTALL", "HERE"]);
         for game in &games {
             let here = match &game.unavailable {
-                None => Cell::coloured("yes", Colour::Good),
+                None if game.missing.is_empty() => Cell::coloured("yes", Colour::Good),
+                None => {
+                    let missing: Vec<_> = game
+                        .missing
+                        .iter()
+                        .map(|(v, why)| format!("{v}: {why}"))
+                        .collect();
+                    Cell::coloured(format!("yes, but {}", missing.join("; ")), Colour::Busy)
+                }
                 Some(why) => Cell::coloured(format!("no: {why}"), Colour::Bad),
             };
             table.row([

@@ -6,7 +6,7 @@ use super::{
     print::{Cell, Colour, Table},
     text,
 };
-use crate::hosting::{Desired, Exit, Limits, Port, State, View};
+use crate::hosting::{Desired, Exit, Limits, Online, Port, State, View};
 
 /// All of one server.
 pub(crate) fn sheet(server: &View) -> Table {
@@ -42,6 +42,11 @@ pub(crate) fn sheet(server: &View) -> Table {
     }
     table.field("restart", value(&json!(server.restart)));
     table.field("limits", limits(&server.limits));
+    table.field("idle", super::class::rest(server.idle));
+    table.field("mounted", if server.mounted { "yes" } else { "no" });
+    if let Some(players) = &server.players {
+        table.field("players", online(players));
+    }
     for (name, setting) in &server.settings {
         table.field(&format!("setting {}", text::plain(name)), value(setting));
     }
@@ -104,13 +109,28 @@ pub(crate) fn ports(ports: &[Port]) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
-fn limits(limits: &Limits) -> String {
+/// `2 of 25: ada, bob`.
+fn online(players: &Online) -> String {
+    let max = players
+        .max
+        .map_or(String::new(), |max| format!(" of {max}"));
+    let names: Vec<_> = players.names.iter().map(|name| text::plain(name)).collect();
+    let names = match names.is_empty() {
+        true => String::new(),
+        false => format!(": {}", names.join(", ")),
+    };
+    format!("{}{max}{names}", players.online)
+}
+
+pub(crate) fn limits(limits: &Limits) -> String {
     let named = [
         limits
             .memory
             .map(|bytes| format!("memory {} MiB", bytes >> 20)),
         limits.cpu_percent.map(|percent| format!("cpu {percent}%")),
         limits.pids.map(|pids| format!("pids {pids}")),
+        limits.disk.map(|bytes| format!("disk {} MiB", bytes >> 20)),
+        limits.players.map(|players| format!("players {players}")),
     ];
     let named: Vec<_> = named.into_iter().flatten().collect();
     if named.is_empty() {
@@ -145,7 +165,8 @@ pub(crate) fn sample(id: u64, title: &str, state: &str) -> View {
         "id": id, "name": format!("ada_{id}"), "title": title, "game": "openttd", "version": "13.0",
         "owner": "ada", "owner_id": 1, "class": 2, "ports": [{"name": "game", "number": 7200, "tcp": true, "udp": true}],
         "desired": "up", "state": state, "pid": 9, "uptime_s": 75, "starts": 1, "exit": null, "retry_at": null,
-        "restart": "always", "settings": {"map": 8}, "limits": {"memory": 1048576}, "notices": [],
+        "restart": "always", "settings": {"map": 8}, "limits": {"memory": 1048576}, "idle": {}, "mounted": true,
+        "players": {"online": 1, "max": 8, "names": ["bob"]}, "notices": [],
         "folder": "/x", "created": "2026-01-01T00:00:00.000Z"
     }))
     .unwrap()

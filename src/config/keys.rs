@@ -22,9 +22,11 @@ pub(super) const MAIL_PASSWORD: &str = "mail.password";
 pub(super) const MAIL_CA: &str = "mail.ca";
 pub(super) const PORTS: &str = "hosting.ports";
 pub(super) const UIDS: &str = "hosting.uids";
+pub(super) const MEMORY: &str = "hosting.memory";
 pub(super) const RECYCLE: &str = "hosting.recycle";
 pub(super) const CONSOLE: &str = "hosting.console";
 pub(super) const FILES_BIN: &str = "files.bin";
+pub(super) const SNAPSHOT_RATE: &str = "snapshots.rate";
 pub(super) const VOICE_LISTEN: &str = "voice.listen";
 pub(super) const VOICE_PORTS: &str = "voice.ports";
 pub(super) const LEGACY_ADMIN: &str = "voice.legacy_admin";
@@ -50,6 +52,7 @@ pub(super) const RPC_MVSRVD: &str = "rpc.mvsrvd";
 pub(super) const RPC_MFILED: &str = "rpc.mfiled";
 pub(super) const RPC_MOTTDD: &str = "rpc.mottdd";
 pub(super) const RPC_MLOGD: &str = "rpc.mlogd";
+pub(super) const RPC_GAME: &str = "rpc.game";
 pub(super) const STREAM_TARGETS: &str = "rpc.stream_targets";
 pub(super) const SCHEDULES_ZONE: &str = "schedules.zone";
 
@@ -70,9 +73,11 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: MAIL_CA, default: "", meaning: "A file of authorities (PEM) that the mail server's certificate may be of, beside the system's. Empty: none" },
     Key { name: PORTS, default: "7000-7999", meaning: "Ports for game servers; in a pool of 1000, class 0 has the first hundred, class 1 the next" },
     Key { name: UIDS, default: "30000-59999", meaning: "User ids for game servers, one each, when the daemon is root; nobody else may use them" },
+    Key { name: MEMORY, default: "", meaning: "Memory that all mounted game servers may have together, like 32G; a server whose limit does not fit any more is not started. Empty: no budget" },
     Key { name: RECYCLE, default: "7d", meaning: "How long a deleted server's folder stays in the recycle bin" },
     Key { name: CONSOLE, default: "16M", meaning: "Console history to keep on disk per server" },
     Key { name: FILES_BIN, default: "7d", meaning: "How long a file that was deleted from a server can be had back" },
+    Key { name: SNAPSHOT_RATE, default: "64M", meaning: "Bytes that a snapshot job reads in a second at most, so that games come first; 0 is as many as it can" },
     Key { name: VOICE_LISTEN, default: "0.0.0.0:8085", meaning: "Address and port of the KV voice protocol's control; voice channels use the same address" },
     Key { name: VOICE_PORTS, default: "40000-40999", meaning: "UDP ports for voice channels, one each" },
     Key { name: LEGACY_ADMIN, default: "false", meaning: "Whether KV's uid 0 is an administrator without any proof: false, true (for programs on this box), or anywhere" },
@@ -98,6 +103,7 @@ pub(super) const KEYS: &[Key] = &[
     Key { name: RPC_MFILED, default: "", meaning: "Address and port where MyOTTD's mfiled answers alone. Empty: at http.listen only" },
     Key { name: RPC_MOTTDD, default: "", meaning: "Address and port where MyOTTD's mottdd answers alone. Empty: at http.listen only" },
     Key { name: RPC_MLOGD, default: "", meaning: "Address and port where MyOTTD's mlogd answers alone. Empty: at http.listen only" },
+    Key { name: RPC_GAME, default: "openttd", meaning: "The game that create_server makes, which in MyOTTD had no choice" },
     Key { name: STREAM_TARGETS, default: "", meaning: "Addresses and blocks (203.0.113.7, 127.0.0.0/8), with commas between, that consoles may be streamed to beside private ones" },
     Key { name: SCHEDULES_ZONE, default: "", meaning: "The time zone of schedules that name none, like Europe/Berlin. Empty: the machine's" },
 ];

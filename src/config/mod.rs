@@ -22,11 +22,12 @@ use std::{
 
 use self::{
     keys::{
-        ADMIN_LISTEN, CONSOLE, DATA, HTTP_LISTEN, KEYS, LEGACY_ADMIN, PORTS, RECYCLE, REGISTRATION,
-        SCHEDULES_ZONE, STATE, UIDS, VOICE_LISTEN, VOICE_PORTS, VOICE_RATE, VOICE_SHARDS,
+        ADMIN_LISTEN, CONSOLE, DATA, HTTP_LISTEN, KEYS, LEGACY_ADMIN, MEMORY, PORTS, RECYCLE,
+        REGISTRATION, SCHEDULES_ZONE, SNAPSHOT_RATE, STATE, UIDS, VOICE_LISTEN, VOICE_PORTS,
+        VOICE_RATE, VOICE_SHARDS,
     },
     values::Values,
-    words::{address, bytes, duration, legacy, rate, shards, zone},
+    words::{address, budget, bytes, duration, legacy, pace, rate, shards, zone},
 };
 use crate::{accounts::Policy, voice::Legacy};
 
@@ -59,6 +60,8 @@ pub struct Config {
     pub hosting: Hosting,
     /// The files of servers.
     pub files: Files,
+    /// Bytes that a snapshot job reads in a second; 0 is as many as it can.
+    pub snapshot_rate: u64,
     /// Where and how people talk.
     pub voice: Voice,
     /// Where and how people meet and play.
@@ -78,6 +81,8 @@ pub struct Hosting {
     pub ports: Span<NonZeroU16>,
     /// The pool of user ids, used when the daemon is root.
     pub uids: Span<Uid>,
+    /// Bytes of memory for all mounted servers together; none: no budget.
+    pub memory: Option<u64>,
     /// How long a deleted server's folder stays in the recycle bin.
     pub recycle: Duration,
     /// Bytes of console history to keep per server.
@@ -167,10 +172,12 @@ impl Config {
             hosting: Hosting {
                 ports: values.parse(PORTS, str::parse),
                 uids,
+                memory: values.parse(MEMORY, budget),
                 recycle: values.parse(RECYCLE, duration),
                 console: values.parse(CONSOLE, bytes),
             },
             files: Files::read(&mut values),
+            snapshot_rate: values.parse(SNAPSHOT_RATE, pace),
             voice: Voice {
                 listen: values.parse(VOICE_LISTEN, address),
                 ports: values.parse(VOICE_PORTS, str::parse),

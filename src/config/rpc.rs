@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{
-    keys::{RPC_MAUTHD, RPC_MFILED, RPC_MLOGD, RPC_MOTTDD, RPC_MVSRVD, STREAM_TARGETS},
+    keys::{RPC_GAME, RPC_MAUTHD, RPC_MFILED, RPC_MLOGD, RPC_MOTTDD, RPC_MVSRVD, STREAM_TARGETS},
     values::Values,
     words::address,
 };
@@ -14,6 +14,8 @@ use crate::rpc::{Block, Daemon};
 pub struct Rpc {
     /// Ports of single daemons, by configuration key.
     pub doors: Vec<(&'static str, Daemon, SocketAddr)>,
+    /// The game that create_server makes.
+    pub game: String,
     /// Where consoles may be streamed to, beside private addresses.
     pub stream_targets: Vec<Block>,
 }
@@ -41,6 +43,7 @@ impl Rpc {
         });
         Self {
             doors: doors.collect(),
+            game: values.text(RPC_GAME).into(),
             stream_targets,
         }
     }

@@ -106,6 +106,33 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 const LEAST_CONSOLE: u64 = 512 << 10;
 
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        size if size < LEAST_CONSOLE => Err(format!("`{text}` is less than the least, 512K")),
+        size => Ok(size),
+    }
+}
+
+/// The least at which a job still comes to an end.
+const LEAST_PACE: u64 = 64 << 10;
+
+pub(super) fn pace(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        size if size > 0 && size < LEAST_PACE => Err(format!(
+            "`{text}` is less than the least, 64K; 0 is as many as it can"
+        )),
+        size => Ok(size),
+    }
+}
+
+/// An amount of memory; none when nothing is said.
+pub(super) fn budget(text: &str) -> Result<Option<u64>, String> {
+    match text {
+        "" => Ok(None),
+        text => size(text).map(Some),
+    }
+}
+
+fn size(text: &str) -> Result<u64, String> {
     let wrong = || format!("`{text}` is not a size like 512K, 16M or 1G");
     let (digits, shift) = match text.as_bytes().last() {
         Some(b'K' | b'k') => (&text[..text.len() - 1], 10),
@@ -114,9 +141,5 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         _ => (text, 0),
     };
     let number: u64 = digits.trim().parse().map_err(|_| wrong())?;
-    let size = number.checked_mul(1 << shift).ok_or_else(wrong)?;
-    if size < LEAST_CONSOLE {
-        return Err(format!("`{text}` is less than the least, 512K"));
-    }
-    Ok(size)
+    number.checked_mul(1 << shift).ok_or_else(wrong)
 }

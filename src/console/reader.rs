@@ -8,6 +8,7 @@ use super::{
     segments,
     wire::{self, Header},
 };
+use crate::clock::UnixMillis;
 
 /// What `last` returns at most.
 const LAST_BYTES: usize = 8 * 1024 * 1024;
@@ -117,6 +118,20 @@ impl Reader {
             newest.dropped = first.seq - since;
         }
         Ok(newest)
+    }
+
+    /// A sequence number from which on everything since `time` is read, and little before it: the first of the newest
+    /// file that begins before then.
+    pub fn before(&mut self, time: UnixMillis) -> io::Result<u64> {
+        for segment in segments::list(&self.dir)?.into_iter().rev() {
+            if let Some(mut place) = self.open(segment)?
+                && let Some(header) = place.scan.peek(&place.file)?
+                && header.time < time
+            {
+                return Ok(segment);
+            }
+        }
+        Ok(0)
     }
 
     /// The newest sequence number in the files; 0 when there is none.
@@ -231,10 +246,7 @@ fn cost(entry: &Entry) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        clock::UnixMillis,
-        console::{Kind, Writer},
-    };
+    use crate::console::{Kind, Writer};
     use std::{fs, thread};
 
     const NOW: UnixMillis = UnixMillis(1);
@@ -319,6 +331,28 @@ mod tests {
         }
         assert!(dropped > 0);
         assert_eq!(seen + dropped, 40_000 - 2);
+    }
+
+    #[test]
+    fn a_time_is_found_by_files_and_nothing_after_it_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = Writer::open(dir.path(), LIMIT).unwrap();
+        for n in 1..=9_000u64 {
+            let line = format!("{n}\n");
+            writer
+                .output(Kind::Stdout, UnixMillis(n * 10), line.as_bytes())
+                .unwrap();
+        }
+        let mut reader = Reader::new(dir.path().to_owned());
+        for time in [0, 5, 10, 11, 40_000, 90_000, 1_000_000] {
+            let since = reader.before(UnixMillis(time)).unwrap();
+            assert!(since * 10 <= time.max(10), "{since} is after {time}");
+        }
+        assert!(
+            reader.before(UnixMillis(1_000_000)).unwrap() > 4_000,
+            "most is passed over"
+        );
+        assert_eq!(Reader::new("/nonexistent".into()).before(NOW).unwrap(), 0);
     }
 
     #[test]

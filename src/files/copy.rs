@@ -152,7 +152,7 @@ impl Inside<'_> {
     }
 
     /// A file of our own, in a folder of our own.
-    fn make_file(&self, path: &FilePath) -> Result<File, FilesError> {
+    pub(super) fn make_file(&self, path: &FilePath) -> Result<File, FilesError> {
         let place = self.place(path)?;
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
         let mode = Mode::from_bits_truncate(0o600);

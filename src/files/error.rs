@@ -4,7 +4,10 @@ use std::io;
 
 use nix::errno::Errno;
 
-use super::path::{FilePath, PathError};
+use super::{
+    archive::ArchiveError,
+    path::{FilePath, PathError},
+};
 use crate::{audit::AuditError, hosting::HostingError, store::StoreError};
 
 /// What a server's files refuse. Each variant is a fact with its subject.
@@ -22,6 +25,9 @@ pub enum FilesError {
     /// It is no path.
     #[error(transparent)]
     Path(#[from] PathError),
+    /// The archive is refused.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// Nothing is there.
     #[error("there is no {0}")]
     NoSuchFile(FilePath),

@@ -31,7 +31,7 @@ use crate::{
     accounts::{Principal, ServerId, Verb},
     audit::Audit,
     clock::UnixMillis,
-    hosting::{Home, Hosting},
+    hosting::Hosting,
     store::{Catalog, Store},
 };
 
@@ -102,13 +102,13 @@ pub fn open(
 }
 
 /// Runs what may block where it may.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, FilesError> + Send + 'static,
 ) -> Result<T, FilesError> {
     joined(spawn_blocking(work).await)
 }
 
-fn joined<T>(ended: Result<T, tokio::task::JoinError>) -> T {
+pub(super) fn joined<T>(ended: Result<T, tokio::task::JoinError>) -> T {
     ended.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
         Err(_) => unreachable!("nobody aborts it"),
@@ -117,11 +117,6 @@ fn joined<T>(ended: Result<T, tokio::task::JoinError>) -> T {
 
 fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What a server may have on the disk.
-fn limit(_home: &Home) -> Option<u64> {
-    None
 }
 
 fn subject(id: ServerId) -> String {
@@ -147,8 +142,8 @@ impl Files {
     ) -> Result<Arc<Site>, FilesError> {
         let home = self.0.hosting.home(by, verb, id).await?;
         let lasting = lock(&self.0.sites).entry(id).or_default().clone();
-        let limit = limit(&home);
-        blocking(move || Site::open(&home.folder, home.user, limit, lasting).map(Arc::new)).await
+        blocking(move || Site::open(&home.folder, home.user, home.disk, lasting).map(Arc::new))
+            .await
     }
 
     /// Records the change, makes it, records how it went: to the end, even when whoever asked does not wait for it.
@@ -672,7 +667,7 @@ enum Stopped {
 }
 
 /// Hears out who sends what is refused, for a while, so that the refusal reaches them.
-async fn refused<T>(error: FilesError, body: &mut Body) -> Result<T, FilesError> {
+pub(super) async fn refused<T>(error: FilesError, body: &mut Body) -> Result<T, FilesError> {
     let mut left = COURTESY;
     while let Some(Ok(piece)) = body.next().await {
         match left.checked_sub(piece.len()) {

@@ -9,12 +9,14 @@
 //! | `root.rs` | the folder held open: everything is resolved beneath it by the kernel, as the server's user |
 //! | `fresh.rs` | a file in the making, which appears whole or not at all |
 //! | `list.rs`, `walk.rs`, `find.rs` | a page of a folder, all below it, and what is looked for there |
+//! | `archive/` | zip and tar, packed and unpacked, and whole folders as streams |
 //! | `copy.rs`, `remove.rs` | whole trees |
 //! | `room.rs` | how much a server has on the disk, against how much it may |
 //! | `site.rs`, `bin.rs`, `upload.rs` | one server's files, bin and uploads: every operation, blocking |
 //! | `handle.rs` | what doors hold: rights, audit, streams |
 
 mod about;
+pub(crate) mod archive;
 mod bin;
 mod copy;
 mod error;
@@ -36,6 +38,7 @@ mod view;
 mod walk;
 
 pub use about::Kind;
+pub use archive::ArchiveError;
 pub use error::FilesError;
 pub(crate) use find::Search;
 pub(crate) use handle::Body;

@@ -1,11 +1,11 @@
 //! What must hold between the parts of a definition. Finds all that does not; changes nothing.
 
-use std::{path::Path, str::FromStr};
+use std::str::FromStr;
 
 use nix::sys::signal::Signal;
 
-use super::Limits;
-use super::definition::{Arg, Checker, Definition, Install, MAX_ITEMS, NAME, is_name};
+use super::definition::{Arg, Definition, MAX_ITEMS};
+use super::reading::{Checker, NAME, is_name};
 use super::settings::{printable, relative};
 use super::template::{Escape, Slot, Template};
 
@@ -37,10 +37,12 @@ impl Definition {
             );
         }
         self.check_ports(to);
-        self.check_install(to);
+        self.check_installs(to);
+        self.check_players(to);
         self.check_run(to);
         self.check_files(to);
         self.check_ready_and_stop(to);
+        self.check_save(to);
         if !(1..=1000).contains(&self.restart.limit) {
             to.fault("restart.limit", "must be from 1 to 1000");
         }
@@ -78,45 +80,6 @@ impl Definition {
         }
     }
 
-    fn check_install(&self, to: &mut Checker<'_>) {
-        match &self.install {
-            Install::Debian { packages, requires } => {
-                let package = |text: &String| {
-                    !text.is_empty()
-                        && text
-                            .chars()
-                            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-                };
-                if packages.is_empty()
-                    || packages.len() > MAX_ITEMS
-                    || !packages.iter().all(package)
-                {
-                    to.fault("install.packages", "must be names of Debian packages");
-                }
-                if requires.is_empty() || !requires.iter().all(|path| Path::new(path).is_absolute())
-                {
-                    to.fault(
-                        "install.requires",
-                        "must be absolute paths that those packages bring",
-                    );
-                }
-            }
-            Install::Dir { path } | Install::Archive { path } => {
-                if !path.head().starts_with('/') {
-                    to.fault("install.path", "must be an absolute path");
-                }
-                if let Some(slot) = path.slots().find(|slot| **slot != Slot::Version) {
-                    to.fault("install.path", format!("may hold {{version}}, not {slot}"));
-                }
-            }
-            Install::Steamcmd { app } => {
-                if *app == 0 {
-                    to.fault("install.app", "must be the number of a Steam application");
-                }
-            }
-        }
-    }
-
     fn check_run(&self, to: &mut Checker<'_>) {
         let run = &self.run;
         if run.argv.len() > MAX_ITEMS {
@@ -132,11 +95,12 @@ impl Definition {
                 }
             }
             Some(Arg::One(program)) => {
-                let own = program.slots().next() == Some(&Slot::Dir) && program.head().is_empty();
+                let own = matches!(program.slots().next(), Some(Slot::Dir | Slot::Program))
+                    && program.head().is_empty();
                 if !own && !program.head().starts_with('/') {
                     to.fault(
                         "run.argv[0]",
-                        "must be an absolute path, or begin with {dir}/",
+                        "must be an absolute path, or begin with {dir}/ or {program}",
                     );
                 }
             }
@@ -268,39 +232,60 @@ impl Definition {
         }
     }
 
+    fn check_save(&self, to: &mut Checker<'_>) {
+        let Some(save) = &self.save else {
+            return;
+        };
+        if save.before.is_empty() {
+            to.fault(
+                "save.before",
+                "must be at least one line; a game that cannot be told to save has no [save]",
+            );
+        }
+        for (key, lines) in [("save.before", &save.before), ("save.after", &save.after)] {
+            let single = |line: &String| {
+                (1..=1024).contains(&line.len()) && !line.contains(['\n', '\r', '\0'])
+            };
+            if lines.len() > MAX_ITEMS || !lines.iter().all(single) {
+                to.fault(key, "must be at most 64 single lines of 1 to 1024 bytes");
+            }
+        }
+        for (key, text) in [("save.line", &save.line), ("save.failed", &save.failed)] {
+            if text
+                .as_ref()
+                .is_some_and(|text| text.is_empty() || text.len() > 1024)
+            {
+                to.fault(key, "must be 1 to 1024 bytes");
+            }
+        }
+        if save.failed.is_some() && save.line.is_none() {
+            to.fault(
+                "save.failed",
+                "needs `line`: without it nothing is waited for",
+            );
+        }
+    }
+
     fn check_slots(&self, to: &mut Checker<'_>, key: &str, template: &Template) {
         for slot in template.slots() {
             let known = match slot {
                 Slot::Port(name) => self.ports.iter().any(|port| port.name == *name),
                 Slot::Setting(name) => self.settings.contains_key(name),
                 Slot::Dir | Slot::Title | Slot::Name | Slot::Version | Slot::Secret => true,
+                Slot::Program => {
+                    let has = |version: &String| self.program(version).is_some();
+                    self.versions.iter().all(has)
+                }
+                Slot::Shared => false,
             };
             if !known {
-                to.fault(key, format!("{slot} is not declared"));
+                let what = match slot {
+                    Slot::Program => "{program} is not said: set run.program, or one per version",
+                    Slot::Shared => "{shared} may stand in `program` only",
+                    _ => &format!("{slot} is not declared"),
+                };
+                to.fault(key, what);
             }
         }
-    }
-}
-
-impl Limits {
-    /// Refuses what no game could live with: the field, and what would be right.
-    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
-        const MIB: u64 = 1 << 20;
-        let within = |value: Option<u64>, first: u64, last: u64| {
-            value.is_none_or(|value| (first..=last).contains(&value))
-        };
-        if !within(self.memory, 4 * MIB, 1 << 50) {
-            return Err(("memory", "must be bytes, at least 4 MiB (4194304)".into()));
-        }
-        if !within(self.cpu_percent.map(u64::from), 1, 100_000) {
-            return Err((
-                "cpu_percent",
-                "must be from 1 to 100000; 100 is one processor".into(),
-            ));
-        }
-        if !within(self.pids.map(u64::from), 1, 1 << 22) {
-            return Err(("pids", "must be from 1 to 4194304".into()));
-        }
-        Ok(())
     }
 }

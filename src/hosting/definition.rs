@@ -1,24 +1,24 @@
-//! What `games/NAME.toml` says of a game, checked as a whole: all that is wrong is told at once.
+//! What `games/NAME.toml` says of a game.
 //!
-//! Keys: `title`, `description`, `versions`, `[install]`, `[run]`, `[[files]]`, `[[ports]]`, `[ready]`, `[stop]`,
-//! `[restart]`, `[limits]`, `[settings.NAME]`. A key that nothing reads is a fault.
+//! Keys: `title`, `description`, `versions`, `[install]`, `[version."V"]`, `[run]`, `[[files]]`, `[[ports]]`, `[ready]`,
+//! `[stop]`, `[restart]`, `[save]`, `[limits]`, `[players]`, `[idle]`, `[settings.NAME]`. A key that nothing reads is a
+//! fault.
 
-use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{
-        DeserializeOwned, Error as _, IntoDeserializer as _, SeqAccess, Visitor,
-        value::SeqAccessDeserializer,
-    },
+    de::{IntoDeserializer as _, SeqAccess, Visitor, value::SeqAccessDeserializer},
 };
 
+use super::classes::Idle;
+use super::players::Players;
+use super::reading::duration;
 use super::settings::Setting;
 use super::template::{Escape, Template};
 use super::{Limits, Restart};
 
-/// A definition, a file or a list that is larger is refused before it is looked at.
-const MAX_BYTES: usize = 256 << 10;
+/// A list that is longer is refused before it is looked at.
 pub(super) const MAX_ITEMS: usize = 64;
 
 /// One game that can be hosted.
@@ -29,13 +29,18 @@ pub(crate) struct Definition {
     pub(crate) description: String,
     pub(crate) versions: Vec<String>,
     pub(crate) install: Install,
+    /// Versions that come in another way.
+    pub(crate) version: BTreeMap<String, Version>,
     pub(crate) run: Run,
     pub(crate) files: Vec<File>,
     pub(crate) ports: Vec<PortRule>,
     pub(crate) ready: Ready,
     pub(crate) stop: Stop,
     pub(crate) restart: Restarts,
+    pub(crate) save: Option<Save>,
     pub(crate) limits: Limits,
+    pub(crate) players: Players,
+    pub(crate) idle: Idle,
     pub(crate) settings: BTreeMap<String, Setting>,
 }
 
@@ -48,12 +53,42 @@ pub(crate) enum Install {
         packages: Vec<String>,
         requires: Vec<String>,
     },
-    /// A folder on this box, copied into the server's. `{version}` may stand in its path.
-    Dir { path: Template },
-    /// A tar, tar.gz or tar.zst on this box, unpacked into the server's folder. `{version}` may stand in its path.
-    Archive { path: Template },
+    /// A folder on this box, copied into the server's. `{version}` may stand in its path, which is below the data folder
+    /// when it is relative.
+    Dir {
+        path: Template,
+        /// Not copied: all servers use the folder itself, which is `{shared}` then.
+        #[serde(default)]
+        shared: bool,
+    },
+    /// A tar, tar.gz or tar.zst on this box, unpacked into the server's folder. Its path is as that of a folder.
+    Archive {
+        path: Template,
+        /// Unpacked once for all servers, which can only read it, into the folder that is `{shared}` then.
+        #[serde(default)]
+        shared: bool,
+    },
     /// A Steam application, installed by steamcmd into the server's folder.
     Steamcmd { app: u32 },
+}
+
+impl Install {
+    /// Whether all servers use one copy.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(
+            self,
+            Self::Dir { shared: true, .. } | Self::Archive { shared: true, .. }
+        )
+    }
+}
+
+/// A version that comes onto this box in a way of its own.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Version {
+    pub(crate) install: Install,
+    /// What `{program}` is; `run.program` when absent.
+    pub(crate) program: Option<Template>,
 }
 
 /// How it is run.
@@ -61,6 +96,8 @@ pub(crate) enum Install {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Run {
     pub(crate) argv: Vec<Arg>,
+    /// What `{program}` is, in versions that do not say otherwise.
+    pub(crate) program: Option<Template>,
     /// `argv[0]` is a shell script without placeholders; the other arguments reach it as `$1` and so on.
     #[serde(default)]
     pub(crate) shell: bool,
@@ -182,6 +219,29 @@ pub(crate) struct TcpStop {
     pub(crate) script: Vec<(String, Template)>,
 }
 
+/// How a running game is made to save, so that its files can be copied.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Save {
+    /// Lines on its console.
+    pub(crate) before: Vec<String>,
+    /// A line of its output contains this once all is written; without it, that is so at once.
+    pub(crate) line: Option<String>,
+    /// A line of its output contains this when it could not save.
+    pub(crate) failed: Option<String>,
+    /// Lines on its console once it has saved, or has not.
+    #[serde(default)]
+    pub(crate) after: Vec<String>,
+    #[serde(default = "Save::timeout", deserialize_with = "duration")]
+    pub(crate) timeout: Duration,
+}
+
+impl Save {
+    fn timeout() -> Duration {
+        Duration::from_secs(60)
+    }
+}
+
 /// When a game that ended by itself is started again, unless the server says otherwise.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -203,213 +263,18 @@ impl Default for Restarts {
     }
 }
 
-/// Something wrong in a definition.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fault {
-    /// The file.
-    pub file: String,
-    /// The key in it; empty when the fault is the file's.
-    pub key: String,
-    /// What is wrong, and what would be right.
-    pub what: String,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if !self.key.is_empty() {
-            write!(f, ": {}", self.key)?;
-        }
-        write!(f, ": {}", self.what)
-    }
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    jiff::SignedDuration::from_str(&text)
-        .ok()
-        .and_then(|span| Duration::try_from(span).ok())
-        .filter(|span| (Duration::from_millis(1)..=Duration::from_secs(86_400)).contains(span))
-        .ok_or_else(|| {
-            D::Error::custom(format!(
-                "`{text}` is no time from 1ms to 24h, like \"30s\" or \"2m\""
-            ))
-        })
-}
-
-/// A definition's or a port's or a setting's name.
-pub(super) fn is_name(text: &str) -> bool {
-    (1..=32).contains(&text.len())
-        && text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c))
-}
-
-pub(super) const NAME: &str = "must be 1 to 32 of a-z, 0-9, - and _, starting with a letter";
-
-/// Sections as they are read, and the faults found so far.
-pub(super) struct Checker<'a> {
-    file: &'a str,
-    table: toml::Table,
-    faults: Vec<Fault>,
-}
-
-impl Checker<'_> {
-    pub(super) fn fault(&mut self, key: impl Into<String>, what: impl Into<String>) {
-        self.faults.push(Fault {
-            file: self.file.into(),
-            key: key.into(),
-            what: what.into(),
-        });
-    }
-
-    fn read<T: DeserializeOwned>(&mut self, key: &str, value: toml::Value) -> Option<T> {
-        value
-            .try_into()
-            .map_err(|error: toml::de::Error| self.fault(key, error.message()))
-            .ok()
-    }
-
-    fn required<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
-        match self.table.remove(key) {
-            Some(value) => self.read(key, value),
-            None => {
-                self.fault(key, "is missing");
-                None
-            }
-        }
-    }
-
-    fn optional<T: DeserializeOwned + Default>(&mut self, key: &str) -> T {
-        let value = self.table.remove(key);
-        value
-            .and_then(|value| self.read(key, value))
-            .unwrap_or_default()
-    }
-
-    /// A list whose elements are read one by one, so that each tells its own fault.
-    fn list<T: DeserializeOwned>(&mut self, key: &str) -> Vec<T> {
-        match self.table.remove(key) {
-            None => Vec::new(),
-            Some(toml::Value::Array(items)) if items.len() <= MAX_ITEMS => items
-                .into_iter()
-                .enumerate()
-                .filter_map(|(n, item)| self.read(&format!("{key}[{n}]"), item))
-                .collect(),
-            Some(_) => {
-                self.fault(key, format!("must be a list of at most {MAX_ITEMS}"));
-                Vec::new()
-            }
-        }
-    }
-
-    fn settings(&mut self) -> BTreeMap<String, Setting> {
-        let table: toml::Table = self.optional("settings");
-        if table.len() > MAX_ITEMS {
-            self.fault("settings", format!("must be at most {MAX_ITEMS}"));
-            return BTreeMap::new();
-        }
-        let mut settings = BTreeMap::new();
-        for (name, value) in table {
-            let key = format!("settings.{name}");
-            let Some(setting) = self.read::<Setting>(&key, value) else {
-                continue;
-            };
-            if !is_name(&name) {
-                self.fault(&key, NAME);
-            }
-            if let Some(what) = setting.fault() {
-                self.fault(&key, what);
-            }
-            settings.insert(name, setting);
-        }
-        settings
-    }
-}
-
 impl Definition {
-    /// Reads the definition of the game `name`; `file` names it in faults.
-    pub(crate) fn parse(file: &str, name: &str, text: &str) -> Result<Self, Vec<Fault>> {
-        let mut checker = Checker {
-            file,
-            table: toml::Table::new(),
-            faults: Vec::new(),
-        };
-        if !is_name(name) {
-            checker.fault("", format!("the file's name {NAME}"));
-        }
-        if text.len() > MAX_BYTES {
-            checker.fault("", format!("must be at most {MAX_BYTES} bytes"));
-            return Err(checker.faults);
-        }
-        match text.parse() {
-            Ok(table) => checker.table = table,
-            Err(error) => {
-                let error: toml::de::Error = error;
-                let line = error.span().map_or(1, |span| {
-                    1 + text.as_bytes()[..span.start.min(text.len())]
-                        .iter()
-                        .filter(|&&b| b == b'\n')
-                        .count()
-                });
-                checker.fault(format!("line {line}"), error.message().replace('\n', " "));
-                return Err(checker.faults);
-            }
-        }
-        let title = checker.required::<String>("title");
-        let description = checker.required::<String>("description");
-        let versions = match checker.table.contains_key("versions") {
-            true => checker.required::<Vec<String>>("versions"),
-            false => Some(vec!["current".into()]),
-        };
-        let install = checker.required("install");
-        let run = checker.required("run");
-        let ready = checker.required("ready");
-        let stop = checker.required("stop");
-        let files = checker.list("files");
-        let ports = checker.list("ports");
-        let restart = checker.optional("restart");
-        let limits = checker.optional("limits");
-        let settings = checker.settings();
-        for key in std::mem::take(&mut checker.table).keys() {
-            checker.fault(key, "is no key of a game definition");
-        }
-        let parts = (title, description, versions, install, run, ready, stop);
-        let (
-            Some(title),
-            Some(description),
-            Some(versions),
-            Some(install),
-            Some(run),
-            Some(ready),
-            Some(stop),
-        ) = parts
-        else {
-            return Err(checker.faults);
-        };
-        let definition = Self {
-            name: name.into(),
-            title,
-            description,
-            versions,
-            install,
-            run,
-            files,
-            ports,
-            ready,
-            stop,
-            restart,
-            limits,
-            settings,
-        };
-        definition.check(&mut checker);
-        if checker.faults.is_empty() {
-            Ok(definition)
-        } else {
-            checker.faults.sort();
-            Err(checker.faults)
-        }
+    /// How `version` comes onto this box.
+    pub(crate) fn install(&self, version: &str) -> &Install {
+        let own = self.version.get(version);
+        own.map_or(&self.install, |own| &own.install)
+    }
+
+    /// What `{program}` is in `version`.
+    pub(crate) fn program(&self, version: &str) -> Option<&Template> {
+        let own = self.version.get(version);
+        own.and_then(|own| own.program.as_ref())
+            .or(self.run.program.as_ref())
     }
 }
 
@@ -419,134 +284,5 @@ impl Arg {
             Self::One(one) => std::slice::from_ref(one),
             Self::Group(group) => group,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const SMALL: &str = r#"
-        title = "Small"
-        description = "A small game."
-        versions = ["1"]
-        [install]
-        method = "dir"
-        path = "/srv/small-{version}"
-        [run]
-        argv = ["{dir}/small", "--port", "{port.game}", ["--name", "{setting.motd}"]]
-        [[ports]]
-        name = "game"
-        udp = true
-        [ready]
-        line = "open"
-        timeout = "5s"
-        [stop]
-        signal = "SIGTERM"
-        [settings.motd]
-        type = "text"
-        description = "Shown to all"
-        default = ""
-        max = 20
-    "#;
-
-    fn faults(text: &str) -> Vec<String> {
-        Definition::parse("small.toml", "small", text)
-            .err()
-            .unwrap_or_default()
-            .iter()
-            .map(ToString::to_string)
-            .collect()
-    }
-
-    #[test]
-    fn a_small_definition_is_read() {
-        let small = Definition::parse("small.toml", "small", SMALL).unwrap();
-        assert_eq!(small.ready.timeout, Duration::from_secs(5));
-        assert_eq!(small.restart, Restarts::default());
-    }
-
-    #[test]
-    fn every_fault_is_told_at_once_with_its_key() {
-        let text = SMALL
-            .replace("\"1\"", "\"../1\"")
-            .replace("{port.game}", "{port.query}")
-            .replace("SIGTERM", "SIGNONE")
-            .replace("udp = true", "udp = true\noffset = 3")
-            .replace("[ready]", "[ready]\nwhen = 1")
-            .replace("title =", "colour = 1\ntitle =");
-        let found = faults(&text).join("\n");
-        for key in ["colour: ", "ready: unknown field `when`"] {
-            assert!(found.contains(key), "{key} in {found}");
-        }
-        let found = faults(&text.replace("when = 1", "")).join("\n");
-        for key in [
-            "versions: ",
-            "run.argv[2]: {port.query} is not declared",
-            "stop.signal: ",
-            "ports[0].offset: ",
-        ] {
-            assert!(found.contains(key), "{key} in {found}");
-        }
-    }
-
-    #[test]
-    fn a_broken_placeholder_in_an_argument_is_told_as_what_it_is() {
-        let found = faults(&SMALL.replace("{port.game}", "${3:-x}")).join("\n");
-        assert!(found.contains("3:-x"), "{found}");
-        let found = faults(&SMALL.replace("\"--port\"", "7")).join("\n");
-        assert!(found.contains("list of arguments"), "{found}");
-    }
-
-    #[test]
-    fn what_a_definition_may_not_do() {
-        for (from, to, key) in [
-            ("{dir}/small", "small", "run.argv[0]"),
-            ("{dir}/small", "{title}/small", "run.argv[0]"),
-            ("argv =", "shell = true\nargv =", "run.argv[0]"),
-            ("argv =", "cwd = \"../x\"\nargv =", "run.cwd"),
-            ("argv =", "env = { HOME = \"/\" }\nargv =", "run.env.HOME"),
-            ("/srv/small-{version}", "/srv/{title}", "install.path"),
-            ("/srv/small-{version}", "srv", "install.path"),
-            (
-                "[ready]",
-                "[[files]]\npath = \"../x\"\nwrite = \"\"\n[ready]",
-                "files[0].path",
-            ),
-            ("[ready]", "[[files]]\npath = \"x\"\n[ready]", "files[0]"),
-            ("[ready]", "[limits]\nmemory = 1\n[ready]", "limits.memory"),
-            ("\"5s\"", "\"forever\"", "ready"),
-            (
-                "signal = \"SIGTERM\"",
-                "console = [\"a\\nb\"]",
-                "stop.console",
-            ),
-            ("max = 20", "max = 20000", "settings.motd"),
-        ] {
-            let found = faults(&SMALL.replace(from, to)).join("\n");
-            assert!(
-                found.contains(&format!("small.toml: {key}")),
-                "{key} in {found}"
-            );
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(200))]
-        #[test]
-        fn a_hostile_definition_never_panics(at in 0usize..700, junk in "[\\[\\]{}\"=.a\n\u{0}é]{0,6}|\\PC{0,8}", cut in 0usize..40) {
-            let mut text: Vec<char> = SMALL.chars().collect();
-            let at = at.min(text.len());
-            let end = (at + cut).min(text.len());
-            text.splice(at..end, junk.chars());
-            faults(&text.into_iter().collect::<String>());
-        }
-    }
-
-    #[test]
-    fn nesting_and_size_are_bounded() {
-        assert!(!faults(&format!("title = {}", "[".repeat(100_000))).is_empty());
-        assert!(!faults(&"#".repeat(MAX_BYTES + 1)).is_empty());
     }
 }

@@ -9,16 +9,21 @@ use super::service::{Input, Service};
 use crate::accounts::ServerId;
 use crate::clock::UnixMillis;
 use crate::keeper::{KeeperError, Request};
-use crate::worker::{Order, WorkerError};
+use crate::worker::WorkerError;
 
 /// How long a launch, a look or a move that failed waits before it is tried again.
 const LATER: Duration = Duration::from_secs(1);
 /// How long a keeper may take to hear that it shall kill its game, before it is killed itself.
 const HEED: Duration = Duration::from_secs(5);
 
+fn gone(game: &str) -> WorkerError {
+    WorkerError::Missing(format!("there is no game `{game}` any more"))
+}
+
 impl Service {
     pub(super) fn act(&mut self, id: ServerId, effect: Effect) {
-        let Some(entry) = self.servers.get_mut(&id) else {
+        let order = self.servers.get(&id).map(|entry| self.order(entry));
+        let (Some(entry), Some(order)) = (self.servers.get_mut(&id), order) else {
             return;
         };
         let (worker, inputs) = (self.worker.clone(), self.inputs.clone());
@@ -28,34 +33,53 @@ impl Service {
                 tokio::spawn(async move {
                     let _turn = looks.acquire_owned().await;
                     let head = worker.head(id).await;
+                    let mounted = worker.mounted(id).await;
                     let found = worker.look(id).await;
-                    inputs.send(Input::Found(id, found, head)).await.ok();
+                    let input = Input::Found(id, found, head, mounted);
+                    inputs.send(input).await.ok();
                 });
             }
             Effect::Launch => {
                 entry.cancel = CancellationToken::new();
                 entry.trouble = None;
                 entry.stale = false;
-                let (server, head, cancel) = (
-                    entry.server.clone(),
-                    entry.head.clone(),
-                    entry.cancel.clone(),
-                );
-                let definition = self.library.get(&server.game).cloned();
+                entry.mounted.get_or_insert(UnixMillis::now());
+                let (head, cancel) = (entry.head.clone(), entry.cancel.clone());
+                let game = entry.server.game.clone();
                 tokio::spawn(async move {
-                    let launched = match definition {
-                        None => Err(WorkerError::Missing(format!(
-                            "there is no game `{}` any more",
-                            server.game
-                        ))),
-                        Some(definition) => {
-                            let order = Order { server, definition };
+                    let launched = match order {
+                        None => Err(gone(&game)),
+                        Some(order) => {
                             let installing =
                                 async || drop(inputs.send(Input::Installing(id)).await);
                             worker.launch(&order, head, &cancel, installing).await
                         }
                     };
                     inputs.send(Input::Launched(id, launched)).await.ok();
+                });
+            }
+            Effect::Mount => {
+                entry.cancel = CancellationToken::new();
+                entry.trouble = None;
+                let (head, cancel) = (entry.head.clone(), entry.cancel.clone());
+                let game = entry.server.game.clone();
+                tokio::spawn(async move {
+                    let mounted = match order {
+                        None => Err(gone(&game)),
+                        Some(order) => {
+                            let installing =
+                                async || drop(inputs.send(Input::Installing(id)).await);
+                            worker.mount(&order, head, &cancel, installing).await
+                        }
+                    };
+                    inputs.send(Input::Mounted(id, mounted)).await.ok();
+                });
+            }
+            Effect::Unmount => {
+                let (head, because) = (entry.head.clone(), std::mem::take(&mut entry.because));
+                tokio::spawn(async move {
+                    let unmounted = worker.unmount(id, head, &because).await;
+                    inputs.send(Input::Unmounted(id, unmounted)).await.ok();
                 });
             }
             Effect::Cancel => entry.cancel.cancel(),
@@ -110,19 +134,13 @@ impl Service {
     /// A running server's keeper takes what was changed at its next start of the game. Another version does not come
     /// without an install, which only a new keeper has. One write at a time, so that the last change is the last written.
     pub(super) fn rewrite(&mut self, id: ServerId) {
-        let Some(entry) = self
+        let order = self
             .servers
-            .get_mut(&id)
+            .get(&id)
             .filter(|entry| entry.stale && !entry.writing && entry.course.life == Life::Kept)
-        else {
+            .and_then(|entry| self.order(entry));
+        let (Some(order), Some(entry)) = (order, self.servers.get_mut(&id)) else {
             return;
-        };
-        let Some(definition) = self.library.get(&entry.server.game).cloned() else {
-            return;
-        };
-        let order = Order {
-            server: entry.server.clone(),
-            definition,
         };
         (entry.stale, entry.writing) = (false, true);
         let (worker, inputs) = (self.worker.clone(), self.inputs.clone());

@@ -56,6 +56,52 @@ pub enum HostingError {
         /// What is wrong, and what would be right.
         why: String,
     },
+    /// Only administrators put servers into that class.
+    #[error("class {class} ({name}) is for administrators only: choose another")]
+    ClassClosed {
+        /// The class.
+        class: u8,
+        /// Its name.
+        name: String,
+    },
+    /// The box has not enough left to prepare the server.
+    #[error(
+        "server {id} needs {wanted} bytes of memory, and {free} of {budget} are left: stop and unmount other servers, or raise hosting.memory"
+    )]
+    OverBudget {
+        /// The server.
+        id: u64,
+        /// What it needs.
+        wanted: u64,
+        /// What is left.
+        free: u64,
+        /// All that there is: `hosting.memory`.
+        budget: u64,
+    },
+    /// It could not be prepared.
+    #[error("server {id} could not be prepared: {why}")]
+    Unprepared {
+        /// The server.
+        id: u64,
+        /// Why.
+        why: String,
+    },
+    /// A step of a creation failed, and what was done before was undone.
+    #[error("the server was not created, and nothing of it is left: {step}: {why}")]
+    NotCreated {
+        /// `folder`.
+        step: &'static str,
+        /// What went wrong there.
+        why: String,
+    },
+    /// That asks for a stopped server.
+    #[error("server {0} is not stopped: stop it first")]
+    NotStopped(u64),
+    /// It is not marked to be destroyed, not any more, or its file does not say so.
+    #[error(
+        "server {0} is not marked to be destroyed: mark it, keep the file that then lies among its own, and destroy it within the hour"
+    )]
+    NotMarked(u64),
     /// The pool has no free port left.
     #[error("no free port left in {pool}{}", if .skipped.is_empty() { String::new() } else { format!("; held by other programs: {:?}", .skipped) })]
     NoFreePort {
@@ -104,6 +150,12 @@ pub enum HostingError {
     /// Not theirs to create.
     #[error("you may not create servers: it needs the role host")]
     MayNotCreate,
+    /// Not theirs to give servers to others.
+    #[error("you may not create servers for account {0}: it needs box.manage")]
+    MayNotCreateFor(u64),
+    /// Not theirs to say what a class is.
+    #[error("you may not change classes: it needs box.manage")]
+    MayNotSetClasses,
     /// Hosting is shutting down.
     #[error("the box is shutting down")]
     Closed,

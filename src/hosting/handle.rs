@@ -10,16 +10,16 @@ use std::{
 
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 
+use super::classes::Class;
 use super::library::{self, Library};
 use super::lifecycle::Event as Happened;
 use super::records::Server;
-use super::scribe;
 use super::service::{Command, Service};
-use super::state::BOX;
-use super::{Create, Event, Fault, Game, Home, HostingError, News, Patch, View};
+use super::state::{BOX, Rank};
+use super::{Create, Fault, Game, HostingError, News, Patch, View};
+use super::{scribe, sockets, steward};
 use crate::accounts::{AccountId, Accounts, Principal, ServerId, Subject, Verb};
 use crate::audit::Audit;
-use crate::console;
 use crate::keeper::Request;
 use crate::store::{Catalog, Store};
 use crate::worker::{Worker, WorkerError};
@@ -35,6 +35,8 @@ pub struct Settings {
     pub ports: RangeInclusive<u16>,
     /// The pool of user ids, used when the daemon is root.
     pub uids: RangeInclusive<u32>,
+    /// Bytes of memory that all mounted servers may have together; none: no budget.
+    pub memory: Option<u64>,
     /// How long a deleted server's folder stays in the recycle bin.
     pub recycle: Duration,
     /// Bytes of console history to keep per server.
@@ -67,7 +69,7 @@ impl Owners {
             .remove(&id);
     }
 
-    fn of(&self, id: ServerId) -> Option<AccountId> {
+    pub(super) fn of(&self, id: ServerId) -> Option<AccountId> {
         self.0
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -79,11 +81,12 @@ impl Owners {
 /// Cheap to clone; all that a door holds.
 #[derive(Clone)]
 pub struct Hosting {
-    commands: mpsc::Sender<Command>,
-    news: broadcast::Sender<News>,
-    library: Arc<Library>,
-    owners: Owners,
-    accounts: Accounts,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) news: broadcast::Sender<News>,
+    pub(super) library: Arc<Library>,
+    pub(super) owners: Owners,
+    pub(super) accounts: Accounts,
+    pub(super) worker: Worker,
     audit: Audit,
 }
 
@@ -95,7 +98,7 @@ pub fn check(data: Option<&Path>) -> Vec<Fault> {
 /// Adds hosting's records to the store's catalog.
 #[must_use]
 pub fn catalog(catalog: Catalog) -> Catalog {
-    catalog.with::<Server>()
+    catalog.with::<Server>().with::<Class>()
 }
 
 /// The handle to share and the task to run. Definitions that are not whole are logged and left out.
@@ -113,6 +116,8 @@ pub fn open(
     let (commands, asked) = mpsc::channel(256);
     let (inputs, reported) = mpsc::channel(1024);
     let (jobs, to_write) = mpsc::channel(512);
+    let (chores, due) = mpsc::channel(256);
+    let (counting, counts) = watch::channel(None);
     let (news, _) = broadcast::channel(NEWS);
     let library = Arc::new(library);
     let hosting = Hosting {
@@ -121,8 +126,10 @@ pub fn open(
         library: library.clone(),
         owners: Owners::default(),
         accounts: accounts.clone(),
-        audit,
+        worker: worker.clone(),
+        audit: audit.clone(),
     };
+    let (weak, pool) = (hosting.commands.downgrade(), settings.ports.clone());
     let mut service = Service {
         settings,
         store: store.clone(),
@@ -130,6 +137,7 @@ pub fn open(
         worker: worker.clone(),
         library,
         owners: hosting.owners.clone(),
+        classes: BTreeMap::new(),
         servers: BTreeMap::new(),
         bin: BTreeMap::new(),
         drafts: BTreeMap::new(),
@@ -139,13 +147,24 @@ pub fn open(
         scribe: jobs,
         inputs: inputs.clone(),
         looks: Arc::new(Semaphore::new(super::service::LOOKS)),
+        counts,
+        chores,
+        measure: Some(std::time::Instant::now()),
     };
     service.load();
     let run = async move {
-        tokio::join!(
-            service.run(asked, reported),
-            scribe::run(store, worker, to_write, inputs)
-        );
+        let serving = async {
+            tokio::join!(
+                service.run(asked, reported),
+                scribe::run(store, worker, to_write, inputs),
+                steward::run(due, weak, audit),
+            );
+        };
+        // Counting has no end of its own.
+        tokio::select! {
+            () = serving => {}
+            () = sockets::run(pool, counting) => {}
+        }
     };
     Ok((hosting, run))
 }
@@ -176,7 +195,12 @@ impl Hosting {
     }
 
     /// Whether `by` may do `verb` to the server; what they may not see is not there for them.
-    fn allow(&self, by: &Principal, verb: Verb, id: ServerId) -> Result<(), HostingError> {
+    pub(super) fn allow(
+        &self,
+        by: &Principal,
+        verb: Verb,
+        id: ServerId,
+    ) -> Result<(), HostingError> {
         let owner = self.owners.of(id).ok_or(HostingError::NoSuchServer(id.0))?;
         let subject = Subject::Server { id, owner };
         if !self.accounts.allows(by, Verb::ServerView, subject) {
@@ -189,7 +213,7 @@ impl Hosting {
         Ok(())
     }
 
-    async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         command: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Result<T, HostingError> {
@@ -202,7 +226,7 @@ impl Hosting {
     }
 
     /// Records the action, does it, records how it went: to the end, even when whoever asked does not wait for it.
-    async fn act<T: Send + 'static>(
+    pub(super) async fn act<T: Send + 'static>(
         &self,
         by: &Principal,
         action: &'static str,
@@ -235,27 +259,49 @@ impl Hosting {
         Ok(self.shown(by, view))
     }
 
-    /// Creates a server, stopped.
+    /// Whether ceilings hold for them.
+    fn rank(&self, by: &Principal) -> Rank {
+        match self.accounts.allows(by, Verb::BoxManage, Subject::Box) {
+            true => Rank::Administrator,
+            false => Rank::Host,
+        }
+    }
+
+    /// Creates a server, stopped. One transaction: when a step fails, those before it are undone.
     pub async fn create(&self, by: &Principal, wish: Create) -> Result<View, HostingError> {
+        let owner = by.actor.account.map_or(BOX, AccountId);
+        self.create_for(by, owner, wish).await
+    }
+
+    /// The same for somebody else, which only administrators may.
+    pub(super) async fn create_for(
+        &self,
+        by: &Principal,
+        owner: AccountId,
+        wish: Create,
+    ) -> Result<View, HostingError> {
         if !self.accounts.allows(by, Verb::ServerCreate, Subject::Box) {
             return Err(HostingError::MayNotCreate);
         }
-        let owner = by.actor.account.map_or(BOX, AccountId);
+        if by.actor.account.map_or(BOX, AccountId) != owner && self.rank(by) == Rank::Host {
+            return Err(HostingError::MayNotCreateFor(owner.0));
+        }
         let owner_name = match owner {
             BOX => "box".into(),
-            owner => self
-                .accounts
-                .name_of(owner)
-                .unwrap_or_else(|| "gone".into()),
+            owner => self.accounts.name_of(owner).ok_or(HostingError::Bad {
+                field: "owner".into(),
+                why: format!("there is no account {}", owner.0),
+            })?,
         };
         let detail = serde_json::json!({ "game": wish.game.chars().take(40).collect::<String>() });
-        let hosting = self.clone();
+        let (hosting, rank) = (self.clone(), self.rank(by));
         let work = async move {
             let wish = Box::new(wish);
             let command = |reply| Command::Create {
                 owner,
                 owner_name,
                 wish,
+                rank,
                 reply,
             };
             hosting.ask(command).await?
@@ -278,19 +324,20 @@ impl Hosting {
             "version": patch.version.is_some(),
             "limits": patch.limits,
             "restart": patch.restart,
+            "idle": patch.idle,
             "settings": patch.settings.iter().flatten().map(|(name, _)| name).take(64).collect::<Vec<_>>(),
         });
-        let hosting = self.clone();
+        let (hosting, rank) = (self.clone(), self.rank(by));
         let work = async move {
             hosting
-                .ask(|reply| Command::Update(id, Box::new(patch), reply))
+                .ask(|reply| Command::Update(id, Box::new(patch), rank, reply))
                 .await?
         };
         self.act(by, "server.update", subject(id), detail, work)
             .await
     }
 
-    async fn power(
+    pub(super) async fn power(
         &self,
         by: &Principal,
         id: ServerId,
@@ -386,92 +433,8 @@ impl Hosting {
         self.act(by, "server.command", subject(id), detail, work)
             .await
     }
-
-    /// Where its files are and whose, for who may do `verb` with it.
-    pub(crate) async fn home(
-        &self,
-        by: &Principal,
-        verb: Verb,
-        id: ServerId,
-    ) -> Result<Home, HostingError> {
-        self.allow(by, verb, id)?;
-        self.ask(|reply| Command::Home(id, reply)).await?
-    }
-
-    /// The file that configures its game, below its folder: the first in which keys are set, else the first that is
-    /// written; none when its definition names none.
-    pub(crate) async fn config_path(
-        &self,
-        by: &Principal,
-        id: ServerId,
-    ) -> Result<Option<String>, HostingError> {
-        let game = self.get(by, id).await?.game;
-        let definition = self.library.get(&game);
-        let definition = definition.ok_or(HostingError::NoSuchGame(game))?;
-        let files = &definition.files;
-        let set = files.iter().find(|file| !file.set.is_empty());
-        Ok(set.or(files.first()).map(|file| file.path.clone()))
-    }
-
-    /// Its console to read, and a watch of the newest sequence number.
-    pub async fn console(
-        &self,
-        by: &Principal,
-        id: ServerId,
-    ) -> Result<(console::Reader, watch::Receiver<u64>), HostingError> {
-        self.allow(by, Verb::ConsoleRead, id)?;
-        self.ask(|reply| Command::Console(id, reply)).await?
-    }
-
-    /// News from now on; a listener that lags is told how many it missed.
-    pub fn news(&self) -> broadcast::Receiver<News> {
-        self.news.subscribe()
-    }
-
-    /// What `news` tells `by`, if they may see it.
-    pub fn seen(&self, by: &Principal, news: News) -> Option<News> {
-        let event = match news.event {
-            Event::Created { server } if self.sees(by, server.id, server.owner_id) => {
-                let server = Box::new(self.shown(by, *server));
-                Event::Created { server }
-            }
-            Event::Changed { server } if self.sees(by, server.id, server.owner_id) => {
-                let server = Box::new(self.shown(by, *server));
-                Event::Changed { server }
-            }
-            // Its owner is known until its folder is purged.
-            Event::Deleted { id } if self.owners.of(id).is_some_and(|o| self.sees(by, id, o)) => {
-                Event::Deleted { id }
-            }
-            _ => return None,
-        };
-        Some(News { event, ..news })
-    }
-
-    /// Whether `by` may read its console, as of now.
-    pub fn may_read(&self, by: &Principal, id: ServerId) -> bool {
-        self.allow(by, Verb::ConsoleRead, id).is_ok()
-    }
-
-    /// Settings may be passwords: they are for those who may change them.
-    fn shown(&self, by: &Principal, view: View) -> View {
-        let (id, owner) = (view.id, view.owner_id);
-        let subject = Subject::Server { id, owner };
-        match self.accounts.allows(by, Verb::ServerConfigure, subject) {
-            true => view,
-            false => View {
-                settings: BTreeMap::new(),
-                ..view
-            },
-        }
-    }
-
-    fn sees(&self, by: &Principal, id: ServerId, owner: AccountId) -> bool {
-        self.accounts
-            .allows(by, Verb::ServerView, Subject::Server { id, owner })
-    }
 }
 
-fn subject(id: ServerId) -> String {
+pub(super) fn subject(id: ServerId) -> String {
     format!("server {}", id.0)
 }

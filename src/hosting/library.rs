@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, fs, io::Read, path::Path, sync::Arc};
 
 use include_dir::{Dir, include_dir};
 
-use super::definition::{Definition, Fault, Install};
+use super::definition::{Definition, Install};
+use super::reading::Fault;
 use super::{Game, HostingError};
 
 static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/data/games");
@@ -22,6 +23,10 @@ pub(super) fn load(data: Option<&Path>) -> (Library, Vec<Fault>) {
         Err(error) => faults.push(fault(file, &error)),
         Ok(text) => match Definition::parse(file, name, &text) {
             Ok(definition) => {
+                let definition = match data {
+                    Some(data) => definition.rooted(data),
+                    None => definition,
+                };
                 library.insert(name.into(), Arc::new(definition));
             }
             Err(found) => faults.extend(found),
@@ -101,12 +106,35 @@ impl Definition {
             settings: serde_json::to_value(&self.settings)
                 .expect("settings are text, numbers and lists"),
             unavailable: self.unavailable(),
+            missing: self
+                .versions
+                .iter()
+                .filter_map(|version| Some((version.clone(), self.missing(version)?)))
+                .collect(),
         }
     }
 
-    /// Why it cannot be hosted here just now, and what to do.
-    pub(super) fn unavailable(&self) -> Option<String> {
-        crate::worker::install::missing(self)
+    /// Why none of its versions can be hosted here just now, and what to do for the default one.
+    fn unavailable(&self) -> Option<String> {
+        let mut missing = self.versions.iter().map(|version| self.missing(version));
+        let first = missing.next()??;
+        missing.all(|why| why.is_some()).then_some(first)
+    }
+
+    /// Why `version` cannot be hosted here just now, and what to do.
+    pub(super) fn missing(&self, version: &str) -> Option<String> {
+        crate::worker::install::missing(self, version)
+    }
+
+    /// Refuses a version that cannot be hosted here just now.
+    pub(super) fn available(&self, version: &str) -> Result<(), HostingError> {
+        match self.missing(version) {
+            None => Ok(()),
+            Some(why) => Err(HostingError::Unavailable {
+                game: self.name.clone(),
+                why,
+            }),
+        }
     }
 
     /// `wanted`, or the default version.

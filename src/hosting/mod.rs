@@ -18,31 +18,48 @@
 //! waits for anything but its next input.
 
 mod checks;
+pub(crate) mod classes;
+mod creating;
+mod deeds;
 pub(crate) mod definition;
 mod effects;
 mod error;
+mod following;
 mod handle;
+mod idle;
+mod installs;
 mod library;
 mod lifecycle;
+mod limits;
+mod mounting;
+mod players;
 pub(crate) mod ports;
+mod reading;
 pub(crate) mod records;
+mod reports;
 mod scribe;
+mod seeing;
 mod service;
 pub(crate) mod settings;
+mod sockets;
 mod state;
+mod steward;
 pub(crate) mod template;
 mod view;
+mod watcher;
 mod wishes;
 
 use std::time::Duration;
 
-pub use definition::Fault;
+pub use classes::{Class, ClassWish, Idle, Wait};
 pub use error::HostingError;
 pub use handle::{Hosting, Settings, catalog, check, open};
-pub(crate) use view::Home;
+pub use reading::Fault;
 pub use view::{
-    Create, Desired, Event, Exit, Game, Limits, News, Patch, Port, Restart, State, View,
+    Create, Desired, Event, Exit, Game, Limits, News, Online, Patch, Port, Restart, State, Switch,
+    View,
 };
+pub(crate) use view::{Creation, Home};
 
 /// How long the recycle bin keeps a deleted server's folder, unless configured.
 pub const RECYCLE: Duration = Duration::from_secs(7 * 24 * 3600);

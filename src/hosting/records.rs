@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::classes::Idle;
 use super::settings::Value;
 use super::{Desired, Limits, Port, Restart};
 use crate::accounts::{AccountId, ServerId};
 use crate::clock::UnixMillis;
-use crate::store::{Record, Table};
+use crate::store::{Record, Table, from_bytes};
 
 /// The servers, by id.
 pub(crate) const SERVERS: Table<Server> = Table::new();
@@ -34,20 +35,161 @@ pub(crate) struct Server {
     pub(crate) secret: String,
     pub(crate) desired: Desired,
     pub(crate) restart: Restart,
+    /// What was wished for; the class caps it, unless `exceeds`.
     pub(crate) limits: Limits,
     /// Only those that differ from the definition's defaults.
     pub(crate) settings: BTreeMap<String, Value>,
     /// When it was deleted; also the name of its folder in the recycle bin.
     pub(crate) deleted: Option<UnixMillis>,
     pub(crate) created: UnixMillis,
+    /// An administrator gave it limits above its class.
+    pub(crate) exceeds: bool,
+    pub(crate) idle: Idle,
+    /// That somebody wants it destroyed, which its file must say too.
+    pub(crate) mark: Option<Mark>,
+}
+
+/// The first half of a wish to destroy a server; the other half lies among its files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mark {
+    pub(crate) nonce: String,
+    pub(crate) at: UnixMillis,
+}
+
+/// A server as it was before there were limits of disk and players, idle rules and marks.
+#[derive(Serialize, Deserialize)]
+struct ServerV1 {
+    id: ServerId,
+    owner: AccountId,
+    name: String,
+    title: String,
+    game: String,
+    version: String,
+    class: u8,
+    ports: Vec<Port>,
+    skipped: Vec<u16>,
+    uid: u32,
+    secret: String,
+    desired: Desired,
+    restart: Restart,
+    limits: LimitsV1,
+    settings: BTreeMap<String, Value>,
+    deleted: Option<UnixMillis>,
+    created: UnixMillis,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LimitsV1 {
+    memory: Option<u64>,
+    cpu_percent: Option<u32>,
+    pids: Option<u32>,
+}
+
+impl From<ServerV1> for Server {
+    fn from(old: ServerV1) -> Self {
+        Self {
+            id: old.id,
+            owner: old.owner,
+            name: old.name,
+            title: old.title,
+            game: old.game,
+            version: old.version,
+            class: old.class,
+            ports: old.ports,
+            skipped: old.skipped,
+            uid: old.uid,
+            secret: old.secret,
+            desired: old.desired,
+            restart: old.restart,
+            limits: Limits {
+                memory: old.limits.memory,
+                cpu_percent: old.limits.cpu_percent,
+                pids: old.limits.pids,
+                disk: None,
+                players: None,
+            },
+            settings: old.settings,
+            deleted: old.deleted,
+            created: old.created,
+            exceeds: true, // nobody capped it, and an update takes nothing away
+            idle: Idle::default(),
+            mark: None,
+        }
+    }
 }
 
 impl Record for Server {
     const TABLE: &'static str = "server";
-    const FORMAT: u8 = 1;
+    const FORMAT: u8 = 2;
+    fn upgrade(format: u8, body: &[u8]) -> Option<Self> {
+        (format == 1).then(|| from_bytes::<ServerV1>(body).map(Self::from))?
+    }
+    fn upgrade_json(format: u8, value: serde_json::Value) -> Option<Self> {
+        let old = (format == 1).then(|| serde_json::from_value::<ServerV1>(value));
+        old?.ok().map(Self::from)
+    }
 }
 
 /// The key of a server.
 pub(crate) fn key(id: ServerId) -> [u8; 8] {
     id.0.to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    /// What an older release wrote in a server's place.
+    #[derive(Serialize, Deserialize)]
+    struct Old(ServerV1);
+    impl Record for Old {
+        const TABLE: &'static str = Server::TABLE;
+        const FORMAT: u8 = 1;
+    }
+
+    fn old() -> ServerV1 {
+        ServerV1 {
+            id: ServerId(3),
+            owner: AccountId(7),
+            name: "ada_3".into(),
+            title: "Trains".into(),
+            game: "openttd".into(),
+            version: "13.0".into(),
+            class: 0,
+            ports: Vec::new(),
+            skipped: vec![7000],
+            uid: 30_000,
+            secret: "cafe".into(),
+            desired: Desired::Up,
+            restart: Restart::OnFailure,
+            limits: LimitsV1 {
+                memory: Some(1 << 40),
+                cpu_percent: None,
+                pids: Some(64),
+            },
+            settings: BTreeMap::from([("max_clients".into(), Value::Integer(9))]),
+            deleted: None,
+            created: UnixMillis(1),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_of_an_older_release_is_read_and_keeps_what_it_had() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(home.path()).unwrap();
+        let put =
+            |tx: &mut crate::store::Tx<'_>| tx.put(Table::new(), key(ServerId(3)), &Old(old()));
+        store.write(put).await.unwrap();
+        let read = store.get(SERVERS, key(ServerId(3))).unwrap().unwrap();
+        assert_eq!(
+            (read.limits.memory, read.limits.pids),
+            (Some(1 << 40), Some(64))
+        );
+        assert!(read.exceeds && read.mark.is_none());
+        assert_eq!(read.settings["max_clients"], Value::Integer(9));
+        let json = serde_json::to_value(old()).unwrap();
+        assert_eq!(Server::upgrade_json(1, json.clone()), Some(read));
+        assert_eq!(Server::upgrade_json(3, json), None);
+    }
 }

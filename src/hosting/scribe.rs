@@ -2,8 +2,9 @@
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::classes::{CLASSES, Class};
 use super::lifecycle::Event;
-use super::records::{SERVERS, Server, key};
+use super::records::{Mark, SERVERS, Server, key};
 use super::service::Input;
 use super::{HostingError, View};
 use crate::accounts::ServerId;
@@ -19,8 +20,9 @@ pub(super) enum Change {
     /// A new server of this owner's name, which is given its id.
     Create(Server, String),
     Put(Server),
-    /// Its folder is gone from the recycle bin.
+    /// Its folder is gone from the recycle bin, or never came to be.
     Forget(ServerId),
+    Class(Class),
 }
 
 /// What happens once it is durable.
@@ -33,6 +35,11 @@ pub(super) enum Then {
     Deleted(oneshot::Sender<Result<(), HostingError>>),
     /// It was changed.
     Updated(Reply),
+    /// It bears a new mark.
+    Marked(Mark, oneshot::Sender<Result<(Server, Mark), HostingError>>),
+    Classed(Class, oneshot::Sender<Result<Class, HostingError>>),
+    /// Its creation failed for this reason, and has left nothing.
+    Undone(u64, Box<Server>, Reply, HostingError),
     Forgotten,
 }
 
@@ -67,12 +74,12 @@ pub(super) async fn run(
         };
         for (job, result) in batch.drain(..).zip(written) {
             let result = match (result, &job.change) {
-                (Ok(server), Change::Forget(_)) => Ok(server),
+                (Ok(server), Change::Forget(_) | Change::Class(_)) => Ok(server),
                 (Ok(server), _) => manifest(&worker, server, started(&job.then)).await,
                 (Err(error), _) => Err(error),
             };
             let id = match &job.change {
-                Change::Create(..) => None,
+                Change::Create(..) | Change::Class(_) => None,
                 Change::Put(server) => Some(server.id),
                 Change::Forget(id) => Some(*id),
             };
@@ -138,6 +145,10 @@ async fn write(store: &Store, changes: Vec<Change>) -> Result<Vec<Option<Server>
                     Change::Put(server) => {
                         tx.put(SERVERS, key(server.id), &server)?;
                         Some(server)
+                    }
+                    Change::Class(class) => {
+                        tx.put(CLASSES, [class.number], &class)?;
+                        None
                     }
                     Change::Forget(id) => {
                         tx.delete(SERVERS, key(id))?;

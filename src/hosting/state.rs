@@ -5,10 +5,13 @@ use std::time::Instant;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::classes::Class;
 use super::definition::Definition;
 use super::lifecycle::{Course, Life, Want};
+use super::players::Seen;
 use super::records::Server;
-use super::{Create, Desired, Exit, HostingError, Patch, State, View};
+use super::scribe::Reply;
+use super::{Create, Desired, Exit, HostingError, Limits, Online, Patch, State, View};
 use crate::accounts::AccountId;
 use crate::clock::UnixMillis;
 use crate::keeper::{Client, Phase, Status};
@@ -45,6 +48,18 @@ pub(super) struct Entry {
     pub(super) head: watch::Sender<u64>,
     /// Those who wait until it is deleted.
     pub(super) waiting: Vec<oneshot::Sender<Result<(), HostingError>>>,
+    /// Those who wait until it is mounted or unmounted.
+    pub(super) mounting: Vec<Reply>,
+    /// Since when it is prepared, or being so; its share of the box is reserved.
+    pub(super) mounted: Option<UnixMillis>,
+    /// Why it is being unmounted, for its console.
+    pub(super) because: String,
+    /// Who plays, as its watcher last said.
+    pub(super) crowd: Option<Seen>,
+    /// When something was last found to be due.
+    pub(super) due: Option<Instant>,
+    /// Bytes that its files took when they were last measured.
+    pub(super) used: Option<u64>,
     /// As it was last told.
     pub(super) told: Option<View>,
 }
@@ -72,6 +87,12 @@ impl Entry {
             cancel: CancellationToken::new(),
             head: watch::Sender::new(0),
             waiting: Vec::new(),
+            mounting: Vec::new(),
+            mounted: None,
+            because: String::new(),
+            crowd: None,
+            due: None,
+            used: None,
             told: None,
         }
     }
@@ -90,7 +111,9 @@ impl Entry {
             (Life::Looking, Want::Up) => State::Starting,
             (Life::Looking, Want::Down) | (Life::Down, _) => State::Stopped,
             (Life::Failed, _) => State::Failed,
-            (Life::Launching, _) if self.installing => State::Installing,
+            (Life::Launching | Life::Mounting, _) if self.installing => State::Installing,
+            (Life::Mounting | Life::Unmounting, Want::Down) => State::Stopped,
+            (Life::Mounting | Life::Unmounting, Want::Up) => State::Starting,
             (Life::Launching, _) => State::Starting,
             (Life::Kept, _) => match self.phase() {
                 None | Some(Phase::Starting) => State::Starting,
@@ -101,19 +124,42 @@ impl Entry {
             },
             (Life::Waiting, _) => State::Backoff,
             (Life::Looking, Want::Gone)
-            | (Life::Canceling | Life::Ending | Life::Sweeping | Life::Moving | Life::Gone, _) => {
-                State::Stopping
-            }
+            | (
+                Life::Canceling
+                | Life::Ending
+                | Life::Sweeping
+                | Life::Mounting
+                | Life::Unmounting
+                | Life::Moving
+                | Life::Gone,
+                _,
+            ) => State::Stopping,
         }
     }
 
+    /// What it may use.
+    pub(super) fn limits(&self, class: &Class) -> Limits {
+        effective(&self.server, class)
+    }
+
     /// As people read it, but for what only the worker and the accounts know.
-    pub(super) fn view(&self, definition: Option<&Definition>, now: UnixMillis) -> View {
+    pub(super) fn view(
+        &self,
+        definition: Option<&Definition>,
+        class: &Class,
+        now: UnixMillis,
+    ) -> View {
         let server = &self.server;
+        let limits = self.limits(class);
         let running = matches!(self.course.life, Life::Kept | Life::Ending);
         let status = self.status.as_ref();
         let game = status.filter(|status| running && status.pid.is_some());
         let mut settings = server.settings.clone();
+        let max = definition.and_then(|definition| {
+            settings = definition.capped(std::mem::take(&mut settings), &limits);
+            definition.seats(&settings, &limits)
+        });
+        let crowd = self.crowd.as_ref().filter(|seen| seen.known);
         for (name, setting) in definition
             .into_iter()
             .flat_map(|definition| &definition.settings)
@@ -151,17 +197,59 @@ impl Entry {
                 .iter()
                 .map(|(name, value)| (name.clone(), value.json()))
                 .collect(),
-            limits: server.limits,
-            notices: match &server.skipped[..] {
-                [] => Vec::new(),
-                skipped => vec![format!(
-                    "ports that other programs held were skipped: {skipped:?}"
-                )],
-            },
+            limits,
+            idle: server.idle,
+            mounted: self.mounted.is_some(),
+            players: crowd.filter(|_| game.is_some()).map(|seen| Online {
+                online: seen.online,
+                max,
+                names: seen.names.clone(),
+            }),
+            notices: self.notices(definition, &limits),
             folder: std::path::PathBuf::new(),
             created: server.created,
         }
     }
+
+    fn notices(&self, definition: Option<&Definition>, limits: &Limits) -> Vec<String> {
+        let mut notices = Vec::new();
+        if !self.server.skipped.is_empty() {
+            notices.push(format!(
+                "ports that other programs held were skipped: {:?}",
+                self.server.skipped
+            ));
+        }
+        if definition.is_some_and(|definition| !definition.sees_players()) {
+            notices.push(
+                "who plays cannot be known, so it is never stopped for being empty: its game's definition says no patterns, and it has no TCP port"
+                    .into(),
+            );
+        }
+        if let (Some(used), Some(disk)) = (self.used, limits.disk)
+            && used > disk
+        {
+            notices.push(format!(
+                "its files take more than the {disk} bytes that it may have: uploads are refused until there is room"
+            ));
+        }
+        notices
+    }
+}
+
+/// What `server` may use in `class`.
+pub(super) fn effective(server: &Server, class: &Class) -> Limits {
+    match server.exceeds {
+        true => server.limits,
+        false => class.cap(server.limits),
+    }
+}
+
+/// Who asks, as far as ceilings are concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rank {
+    Host,
+    /// Ceilings do not hold for them.
+    Administrator,
 }
 
 fn bad(field: &str, why: impl Into<String>) -> HostingError {
@@ -218,11 +306,26 @@ pub(super) fn draft(
     wish: Create,
     definition: &Definition,
     owner: AccountId,
+    class: &Class,
+    rank: Rank,
     now: UnixMillis,
 ) -> Result<Server, HostingError> {
-    let class = wish.class.unwrap_or(2);
-    if class > 9 {
-        return Err(bad("class", "must be from 0 to 9"));
+    if rank == Rank::Host && !class.hosts {
+        return Err(HostingError::ClassClosed {
+            class: class.number,
+            name: class.name.clone(),
+        });
+    }
+    let idle = wish.idle.unwrap_or_default();
+    let mut exceeds = false;
+    if let Some(wanted) = wish.limits {
+        match (class.allow(wanted, Limits::default()), rank) {
+            (Err(_), Rank::Administrator) => exceeds = true,
+            (allowed, _) => allowed?,
+        }
+    }
+    if rank == Rank::Host {
+        class.allow_idle(idle, super::Idle::default())?;
     }
     let mut server = Server {
         id: crate::accounts::ServerId(0),
@@ -231,7 +334,7 @@ pub(super) fn draft(
         title: title(wish.title.as_deref().unwrap_or(&definition.title))?,
         game: definition.name.clone(),
         version: definition.version(wish.version)?,
-        class,
+        class: class.number,
         ports: Vec::new(),
         skipped: Vec::new(),
         uid: 0,
@@ -242,8 +345,12 @@ pub(super) fn draft(
         settings: std::collections::BTreeMap::new(),
         deleted: None,
         created: now,
+        exceeds,
+        idle,
+        mark: None,
     };
     settle(&mut server, definition, &wish.settings)?;
+    definition.check_seats(&server.settings, &effective(&server, class))?;
     Ok(server)
 }
 
@@ -251,8 +358,11 @@ pub(super) fn draft(
 pub(super) fn patched(
     server: &Server,
     definition: &Definition,
+    class: &Class,
+    rank: Rank,
     patch: Patch,
 ) -> Result<Server, HostingError> {
+    let before = effective(server, class);
     let mut server = server.clone();
     if let Some(text) = patch.title {
         server.title = title(&text)?;
@@ -261,11 +371,36 @@ pub(super) fn patched(
         server.version = definition.version(Some(version))?;
     }
     if let Some(wanted) = patch.limits {
-        server.limits = limits(wanted)?;
+        let wanted = limits(wanted)?;
+        let allowed = class.allow(wanted, before);
+        server.limits = match rank {
+            Rank::Administrator => {
+                server.exceeds = class.allow(wanted, Limits::default()).is_err();
+                wanted
+            }
+            // What an administrator gave above the class stays, but nothing more comes to be without a limit.
+            Rank::Host => {
+                allowed?;
+                if server.exceeds {
+                    wanted.or(class.limits)
+                } else {
+                    wanted
+                }
+            }
+        };
+    }
+    if let Some(idle) = patch.idle {
+        if rank == Rank::Host {
+            class.allow_idle(idle, server.idle)?;
+        }
+        server.idle = idle;
     }
     if let Some(restart) = patch.restart {
         server.restart = restart;
     }
-    settle(&mut server, definition, &patch.settings.unwrap_or_default())?;
+    if let Some(given) = patch.settings {
+        settle(&mut server, definition, &given)?;
+        definition.check_seats(&server.settings, &effective(&server, class))?;
+    }
     Ok(server)
 }

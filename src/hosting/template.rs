@@ -1,6 +1,7 @@
 //! Text with placeholders, checked when the definition is read, filled when the server starts.
 //!
-//! `{port.NAME}` `{setting.NAME}` `{dir}` `{title}` `{name}` `{version}` `{secret}`; `{{` and `}}` are braces.
+//! `{port.NAME}` `{setting.NAME}` `{dir}` `{title}` `{name}` `{version}` `{secret}` `{program}`, and in what `{program}` is
+//! also `{shared}`; `{{` and `}}` are braces.
 
 use std::{fmt, str::FromStr};
 
@@ -23,6 +24,10 @@ pub(crate) enum Slot {
     Version,
     /// 24 random hexadecimal digits, the server's own for its whole life.
     Secret,
+    /// The version's program.
+    Program,
+    /// The folder of a version that all servers share.
+    Shared,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +87,7 @@ impl Escape {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TemplateError {
     #[error(
-        "`{{{0}}}` is no placeholder: {{port.NAME}}, {{setting.NAME}}, {{dir}}, {{title}}, {{name}}, {{version}}, {{secret}}; write {{{{ for a brace"
+        "`{{{0}}}` is no placeholder: {{port.NAME}}, {{setting.NAME}}, {{dir}}, {{title}}, {{name}}, {{version}}, {{secret}}, {{program}}; write {{{{ for a brace"
     )]
     Unknown(String),
     #[error("a single brace: write {{{{ or }}}} for a brace")]
@@ -106,6 +111,8 @@ impl FromStr for Slot {
                 "name" => Self::Name,
                 "version" => Self::Version,
                 "secret" => Self::Secret,
+                "program" => Self::Program,
+                "shared" => Self::Shared,
                 _ => return Err(TemplateError::Unknown(name.chars().take(40).collect())),
             },
         })
@@ -175,6 +182,12 @@ impl Template {
         }
     }
 
+    /// Puts a folder before the path that it is.
+    pub(crate) fn below(&mut self, folder: &std::path::Path) {
+        self.0
+            .insert(0, Piece::Text(format!("{}/", folder.display())));
+    }
+
     /// Fills the placeholders; only what `value` returns is escaped, never the definition's own text.
     pub(crate) fn fill(&self, escape: Escape, value: impl Fn(&Slot) -> String) -> String {
         self.0
@@ -197,6 +210,8 @@ impl fmt::Display for Slot {
             Self::Name => f.write_str("{name}"),
             Self::Version => f.write_str("{version}"),
             Self::Secret => f.write_str("{secret}"),
+            Self::Program => f.write_str("{program}"),
+            Self::Shared => f.write_str("{shared}"),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::classes::Idle;
 use crate::accounts::{AccountId, ServerId};
 use crate::clock::UnixMillis;
 
@@ -51,6 +52,21 @@ pub struct Limits {
     pub cpu_percent: Option<u32>,
     /// Processes and threads.
     pub pids: Option<u32>,
+    /// Bytes that its files may take.
+    pub disk: Option<u64>,
+    /// Players at once.
+    pub players: Option<u32>,
+}
+
+/// Who plays on a running server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Online {
+    /// How many.
+    pub online: u32,
+    /// How many there may be, where the game or a limit says.
+    pub max: Option<u32>,
+    /// Those whose names the game told; one who vanished without a word may stay among them for a while.
+    pub names: Vec<String>,
 }
 
 /// How the game last ended.
@@ -121,8 +137,14 @@ pub struct View {
     /// Its settings, by the definition's names; none for who may not change them, since they may be passwords.
     #[schema(value_type = Object)]
     pub settings: BTreeMap<String, serde_json::Value>,
-    /// Its limits.
+    /// Its limits: what it wished for, capped by its class.
     pub limits: Limits,
+    /// When it is left to rest, as said for this server itself.
+    pub idle: Idle,
+    /// Whether it is prepared, with its class's share of the box reserved for it.
+    pub mounted: bool,
+    /// Who plays; null when it does not run, and when nobody can know.
+    pub players: Option<Online>,
     /// What an owner should know: isolation or limits that this box cannot give, ports that were skipped.
     pub notices: Vec<String>,
     /// The folder with its files.
@@ -146,6 +168,8 @@ pub(crate) struct Home {
     pub(crate) folder: PathBuf,
     /// The user that the files belong to; none when the daemon is not root.
     pub(crate) user: Option<u32>,
+    /// Bytes that the files may take.
+    pub(crate) disk: Option<u64>,
 }
 
 /// What should be.
@@ -178,6 +202,28 @@ pub struct Create {
     pub restart: Option<Restart>,
     /// 2 (production) when absent.
     pub class: Option<u8>,
+    /// As the class and the game say when absent.
+    pub idle: Option<Idle>,
+}
+
+/// What a creation did, step by step.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Creation {
+    /// What was created.
+    pub(crate) server: View,
+    /// In order, as sentences to be shown.
+    pub(crate) steps: Vec<String>,
+}
+
+/// What a change of version did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Switch {
+    /// Whether it ran, and was stopped for it.
+    pub stopped: bool,
+    /// The version before.
+    pub from: String,
+    /// As it is now.
+    pub server: View,
 }
 
 /// A change; absent fields stay. Settings take effect at the next start.
@@ -195,6 +241,8 @@ pub struct Patch {
     pub limits: Option<Limits>,
     /// New restart policy.
     pub restart: Option<Restart>,
+    /// New idle rules, as a whole.
+    pub idle: Option<Idle>,
 }
 
 /// A game that can be hosted, as the API lists it.
@@ -215,6 +263,9 @@ pub struct Game {
     pub settings: serde_json::Value,
     /// Why it cannot be hosted just now: `openttd is not installed; apt install openttd`.
     pub unavailable: Option<String>,
+    /// The same for single versions, by version: only those that cannot be had.
+    #[serde(default)]
+    pub missing: BTreeMap<String, String>,
 }
 
 /// News, in the past tense.

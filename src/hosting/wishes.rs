@@ -7,7 +7,7 @@ use super::lifecycle::{Event as Happened, Life};
 use super::records::Server;
 use super::scribe::{Change, Then};
 use super::service::{Command, Service};
-use super::state::{self, Entry};
+use super::state::{self, Entry, Rank};
 use super::{Create, Desired, Home, HostingError, Patch, State, ports};
 use crate::accounts::{AccountId, ServerId};
 use crate::clock::UnixMillis;
@@ -34,8 +34,9 @@ impl Service {
                 owner,
                 owner_name,
                 wish,
+                rank,
                 reply,
-            } => match self.draft(owner, *wish) {
+            } => match self.draft(owner, *wish, rank) {
                 Err(error) => drop(reply.send(Err(error))),
                 Ok(server) => {
                     let number = self.next_draft;
@@ -47,14 +48,33 @@ impl Service {
                     );
                 }
             },
-            Command::Update(id, patch, reply) => match self.patched(id, *patch) {
+            Command::Update(id, patch, rank, reply) => match self.patched(id, *patch, rank) {
                 Err(error) => drop(reply.send(Err(error))),
                 Ok(server) => self.put(server, Then::Updated(reply)),
             },
             Command::Power(id, event, reply) => match self.powered(id, event) {
                 Err(error) => drop(reply.send(Err(error))),
-                Ok(server) => self.put(server, Then::Step(event, reply)),
+                Ok(server) => {
+                    if matches!(event, Happened::Start | Happened::Restart) {
+                        self.reserve(id);
+                    }
+                    self.put(server, Then::Step(event, reply));
+                }
             },
+            Command::Mount(id, reply) => self.mount(id, reply),
+            Command::Unmount(id, because, reply) => self.unmount(id, because, reply),
+            Command::Rule(id, due, reply) => self.rule(id, due, reply),
+            Command::Mark(id, reply) => match self.marked(id) {
+                Err(error) => drop(reply.send(Err(error))),
+                Ok((server, mark)) => self.put(server, Then::Marked(mark, reply)),
+            },
+            Command::Record(id, stopped, reply) => drop(reply.send(self.record(id, stopped))),
+            Command::Classes(reply) => {
+                reply.send(self.classes.values().cloned().collect()).ok();
+            }
+            Command::SetClass(class, reply) => {
+                self.write(Change::Class(class.clone()), Then::Classed(class, reply));
+            }
             Command::Delete { id, confirm, reply } => match self.deleted(id, &confirm) {
                 Err(error) => drop(reply.send(Err(error))),
                 Ok(server) => self.put(server, Then::Deleted(reply)),
@@ -66,6 +86,7 @@ impl Service {
                     owner: entry.server.owner,
                     folder: self.worker.files(id),
                     user: self.worker.user(&entry.server),
+                    disk: entry.limits(self.class(entry.server.class)).disk,
                 });
                 reply.send(home).ok();
             }
@@ -97,7 +118,7 @@ impl Service {
     }
 
     /// One that is not about to go.
-    fn lasting(&self, id: ServerId) -> Result<&Entry, HostingError> {
+    pub(super) fn lasting(&self, id: ServerId) -> Result<&Entry, HostingError> {
         match self.entry(id)? {
             entry if entry.server.deleted.is_some() => Err(HostingError::Busy {
                 id: id.0,
@@ -107,18 +128,20 @@ impl Service {
         }
     }
 
-    fn game(&self, name: &str) -> Result<Arc<Definition>, HostingError> {
+    pub(super) fn game(&self, name: &str) -> Result<Arc<Definition>, HostingError> {
         let found = self.library.get(name).cloned();
         found.ok_or_else(|| HostingError::NoSuchGame(name.chars().take(40).collect()))
     }
 
-    fn draft(&self, owner: AccountId, wish: Create) -> Result<Server, HostingError> {
+    fn draft(&self, owner: AccountId, wish: Create, rank: Rank) -> Result<Server, HostingError> {
         let definition = self.game(&wish.game)?;
-        if let Some(why) = definition.unavailable() {
-            let game = definition.name.clone();
-            return Err(HostingError::Unavailable { game, why });
-        }
-        let mut server = state::draft(wish, &definition, owner, UnixMillis::now())?;
+        let number = wish.class.unwrap_or(2);
+        let class = self.classes.get(&number).ok_or(HostingError::Bad {
+            field: "class".into(),
+            why: "must be from 0 to 9".into(),
+        })?;
+        let mut server = state::draft(wish, &definition, owner, class, rank, UnixMillis::now())?;
+        definition.available(&server.version)?;
         let living = || {
             self.servers
                 .values()
@@ -155,10 +178,16 @@ impl Service {
         Ok(server)
     }
 
-    fn patched(&self, id: ServerId, patch: Patch) -> Result<Server, HostingError> {
+    fn patched(&self, id: ServerId, patch: Patch, rank: Rank) -> Result<Server, HostingError> {
         let server = &self.lasting(id)?.server;
         let definition = self.game(&server.game)?;
-        state::patched(server, &definition, patch)
+        if let Some(version) = &patch.version {
+            let version = definition.version(Some(version.clone()))?;
+            if version != server.version {
+                definition.available(&version)?;
+            }
+        }
+        state::patched(server, &definition, self.class(server.class), rank, patch)
     }
 
     fn powered(&self, id: ServerId, event: Happened) -> Result<Server, HostingError> {
@@ -171,10 +200,8 @@ impl Service {
         let up = matches!(event, Happened::Start | Happened::Restart);
         if up && matches!(entry.course.life, Life::Down | Life::Failed) {
             let definition = self.game(&server.game)?;
-            if let Some(why) = definition.unavailable() {
-                let game = definition.name.clone();
-                return Err(HostingError::Unavailable { game, why });
-            }
+            definition.available(&server.version)?;
+            self.afford(id)?;
             if let Some(port) = server.ports.iter().find(|port| !ports::is_free(port)) {
                 return Err(HostingError::PortTaken {
                     id: id.0,

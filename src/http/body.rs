@@ -206,6 +206,31 @@ mod tests {
         assert_eq!(fault.unwrap_err().code, Code::BodyTooSlow);
     }
 
+    #[tokio::test]
+    async fn large_bodies_share_one_room_and_small_ones_need_none() {
+        const LARGE: usize = SMALL + 4000;
+        let bulk = Bulk::new(LARGE, 5000, Duration::from_secs(20));
+        let pieces = |length: usize| sent(vec![vec![7; 1000]; length / 1000]);
+        let read = async |length: usize| bulk.read(pieces(length), None).await;
+        let code = |read: Result<Held, Fault>| read.map(|_| ()).unwrap_err().code;
+        let (body, share) = read(LARGE).await.unwrap();
+        assert_eq!(body.len() / 1000, LARGE / 1000);
+        assert_eq!(code(read(LARGE).await), Code::TooBusy);
+        assert!(
+            read(SMALL)
+                .await
+                .is_ok_and(|(body, share)| !body.is_empty() && share.is_none())
+        );
+        drop(share);
+        drop(read(LARGE).await.unwrap());
+        assert_eq!(code(read(LARGE + 2000).await), Code::BodyTooLarge);
+        assert_eq!(
+            code(bulk.read(pieces(0), Some(1 << 40)).await),
+            Code::BodyTooLarge
+        );
+        assert_eq!(bulk.room.available_permits(), 5000);
+    }
+
     proptest! {
         #[test]
         fn the_limit_holds_however_a_body_is_cut(pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..30), 0..8), limit in 1usize..100) {

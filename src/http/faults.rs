@@ -13,6 +13,7 @@ use crate::{
     lobby::{LobbyError, ledger::LedgerError, wire::terms},
     mail::MailError,
     schedules::SchedulesError,
+    snapshots::SnapshotsError,
     store::StoreError,
     voice::VoiceError,
 };
@@ -150,7 +151,16 @@ impl From<HostingError> for Fault {
             HostingError::NotRunning(_) => Code::NotRunning,
             HostingError::Busy { .. } => Code::Busy,
             HostingError::Unconfirmed { .. } => Code::Unconfirmed,
-            HostingError::Forbidden { .. } | HostingError::MayNotCreate => Code::Forbidden,
+            HostingError::OverBudget { .. } => Code::OverBudget,
+            HostingError::Unprepared { .. } => Code::MountFailed,
+            HostingError::NotCreated { .. } => Code::CreationFailed,
+            HostingError::NotStopped(_) => Code::NotStopped,
+            HostingError::NotMarked(_) => Code::NotMarked,
+            HostingError::Forbidden { .. }
+            | HostingError::MayNotCreate
+            | HostingError::MayNotCreateFor(_)
+            | HostingError::MayNotSetClasses
+            | HostingError::ClassClosed { .. } => Code::Forbidden,
             HostingError::Closed => Code::Closing,
         };
         Self::new(code, detail)
@@ -186,6 +196,7 @@ impl From<FilesError> for Fault {
             FilesError::Audit(error) => return error.into(),
             FilesError::Hosting(error) => return error.into(),
             FilesError::Path(_) => Code::BadPath,
+            FilesError::Archive(_) => Code::BadArchive,
             FilesError::NoSuchFile(_) => Code::NoSuchFile,
             FilesError::NotFolder(_)
             | FilesError::IsFolder(_)
@@ -228,6 +239,37 @@ impl From<FilesError> for Fault {
                     "a file of the server could not be read or written; the box's log says which";
                 return Self::internal(Code::Internal, detail, &error);
             }
+        };
+        Self::new(code, detail)
+    }
+}
+
+impl From<SnapshotsError> for Fault {
+    fn from(error: SnapshotsError) -> Self {
+        let detail = error.to_string();
+        let code = match error {
+            SnapshotsError::Hosting(error) => return error.into(),
+            SnapshotsError::Store(error) => return error.into(),
+            SnapshotsError::Audit(error) => return error.into(),
+            SnapshotsError::Bad { field, why } => {
+                return Self::new(Code::BadField, detail)
+                    .member("field", field)
+                    .member("why", why);
+            }
+            SnapshotsError::Io { .. } => {
+                let detail = "a folder of the snapshots could not be read or written; the box's log says which";
+                return Self::internal(Code::Internal, detail, &error);
+            }
+            SnapshotsError::Job(_) => return Self::internal(Code::SnapshotFailed, &detail, &error),
+            SnapshotsError::NoSuchSnapshot { .. } => Code::NoSuchSnapshot,
+            SnapshotsError::NoSuchPath(_) | SnapshotsError::Empty(_) => Code::NoSuchPath,
+            SnapshotsError::Busy(_) | SnapshotsError::WouldNotStop(_) => Code::Busy,
+            SnapshotsError::Running(_) => Code::ServerRunning,
+            SnapshotsError::Inconsistent(_) => Code::NotConsistent,
+            SnapshotsError::NothingToUndo(_) => Code::NothingToUndo,
+            SnapshotsError::DiskFull(_) => Code::DiskFull,
+            SnapshotsError::Damaged(_) => Code::SnapshotDamaged,
+            SnapshotsError::Closed => Code::Closing,
         };
         Self::new(code, detail)
     }

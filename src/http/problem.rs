@@ -78,6 +78,10 @@ pub enum Code {
     NoSuchUpload,
     /// Nothing of that number is in the server's bin.
     NoSuchDeletion,
+    /// No such snapshot of that server.
+    NoSuchSnapshot,
+    /// Nothing is there: no such file or folder.
+    NoSuchPath,
     /// Not in that way.
     MethodNotAllowed,
     /// The body took too long.
@@ -96,8 +100,24 @@ pub enum Code {
     NotRunning,
     /// The server is doing something else.
     Busy,
+    /// Only a stopped server can have that.
+    ServerRunning,
+    /// A consistent snapshot was asked for, and could not be had.
+    NotConsistent,
+    /// Nothing was restored that could be undone.
+    NothingToUndo,
     /// Deleting asks for the name.
     Unconfirmed,
+    /// That asks for a stopped server.
+    NotStopped,
+    /// The server is not marked to be destroyed.
+    NotMarked,
+    /// The box has not enough left for the server.
+    OverBudget,
+    /// The server could not be prepared.
+    MountFailed,
+    /// A step of creating failed, and all of it was undone.
+    CreationFailed,
     /// The server has as many schedules as it may.
     TooManySchedules,
     /// The lobby's rules are against it just now; `result` is what its protocol calls that.
@@ -122,6 +142,8 @@ pub enum Code {
     BrokenOff,
     /// The path cannot be one of a server's file.
     BadPath,
+    /// The archive is damaged, of no known kind, or holds what is not unpacked.
+    BadArchive,
     /// The content is not what was announced.
     ContentMismatch,
     /// The body has too many bytes.
@@ -152,6 +174,10 @@ pub enum Code {
     CorruptRecord,
     /// The process beside the server could not be reached or started.
     KeeperFailed,
+    /// What is stored of a server's snapshots is damaged.
+    SnapshotDamaged,
+    /// A job on snapshots failed; `detail` says how.
+    SnapshotFailed,
     /// The box is shutting down.
     Closing,
     /// Too much of that at once: again in a moment.
@@ -177,20 +203,24 @@ impl Code {
             NotFound | NoSuchAccount | NoSuchToken | NoSuchGrant | NoSuchServer | NoSuchChannel
             | NoSuchSchedule | NoSuchMember | NoSuchRoom | NoSuchTable | NoSuchPlayer
             | NoSuchBan | NoSuchDefinition | NoSuchSavegame => StatusCode::NOT_FOUND,
-            NoSuchLetter => StatusCode::NOT_FOUND,
+            NoSuchLetter | NoSuchSnapshot | NoSuchPath => StatusCode::NOT_FOUND,
             LinkGone => StatusCode::GONE,
             MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             NameTaken | LastAdmin | GameUnavailable | NoFreePort | PortTaken | NotRunning
-            | Busy | Unconfirmed | LobbyRefused | TooManySchedules => StatusCode::CONFLICT,
+            | Busy | Unconfirmed | NotStopped | NotMarked | OverBudget | LobbyRefused
+            | ServerRunning | NotConsistent | NothingToUndo | TooManySchedules => {
+                StatusCode::CONFLICT
+            }
             BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            BadName | BadPassword | BadField | NoSuchGame | NoSuchVersion => {
+            BadName | BadPassword | BadField | BadArchive | NoSuchGame | NoSuchVersion => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             LockedOut | TooManyConnections | TooFast => StatusCode::TOO_MANY_REQUESTS,
-            Internal | CorruptRecord | KeeperFailed => StatusCode::INTERNAL_SERVER_ERROR,
+            Internal | CorruptRecord | KeeperFailed | MountFailed | CreationFailed
+            | SnapshotDamaged | SnapshotFailed => StatusCode::INTERNAL_SERVER_ERROR,
             Closing | TooBusy => StatusCode::SERVICE_UNAVAILABLE,
             DiskFull | OverLimit => StatusCode::INSUFFICIENT_STORAGE,
         }

@@ -64,6 +64,24 @@ impl Redirects {
         Self { base, places }
     }
 
+    /// The same where a browser reached the box as `host`: that is the box too, whatever it is called there.
+    pub fn reached_as(&self, host: &str) -> Self {
+        let mut known = self.clone();
+        let mut base = self.base.clone();
+        let (name, port) = match host.parse::<Place>() {
+            Ok(Place { host, port }) => (host.to_string(), port),
+            Err(_) => return known,
+        };
+        if base.set_host(Some(&name)).is_ok() && base.set_port(port).is_ok() {
+            known.places.extend(self.base.host().map(|host| Place {
+                host: host.to_owned(),
+                port: self.base.port_or_known_default(),
+            }));
+            known.base = base;
+        }
+        known
+    }
+
     /// The target as it may go into a `Location`. What has no host is a page of the box.
     pub fn check(&self, target: &str) -> Result<Url, RedirectError> {
         let none = || RedirectError::NoAddress(target.escape_debug().take(100).collect());
@@ -115,6 +133,22 @@ mod tests {
             ),
         ] {
             assert_eq!(redirects().check(target).unwrap().as_str(), is);
+        }
+    }
+
+    #[test]
+    fn the_box_is_also_what_a_browser_reached_it_as() {
+        let reached = redirects().reached_as("10.0.0.2:8080");
+        for target in ["http://10.0.0.2:8080/a", "http://box.example:8080/a"] {
+            assert_eq!(reached.check(target).unwrap().as_str(), target);
+        }
+        assert_eq!(
+            reached.check("/a").unwrap().as_str(),
+            "http://10.0.0.2:8080/a"
+        );
+        assert!(redirects().check("http://10.0.0.2:8080/a").is_err());
+        for host in ["", "a b", "a/../b", "evil@box"] {
+            assert_eq!(redirects().reached_as(host), redirects());
         }
     }
 

@@ -170,7 +170,15 @@ impl<S: Clone + Send + Sync + 'static> Table<S> {
         let query = warp::query::<Vec<(String, String)>>().map(Some);
         let query = query.or(warp::any().map(|| None)).unify();
         let raw = warp::query::raw().or(warp::any().map(String::new)).unify();
-        warp::method()
+        // Before anything is taken: the next tree wants the body, too.
+        let ours = self.clone();
+        let ours = warp::path::full().and_then(move |path: warp::path::FullPath| {
+            let fits = |route: &Route<S>| fit(route.path, path.as_str()).is_some();
+            let fits = ours.0.iter().any(fits);
+            async move { fits.then_some(()).ok_or_else(warp::reject::not_found) }
+        });
+        ours.untuple_one()
+            .and(warp::method())
             .and(warp::path::full())
             .and(query)
             .and(raw)
@@ -441,6 +449,18 @@ impl Call {
             return Err(Fault::new(Code::NotJson, detail));
         }
         Ok(bytes)
+    }
+
+    /// The body as the fields of a form: what a page without scripts sends.
+    pub(crate) async fn form(&mut self) -> Result<Vec<(String, String)>, Fault> {
+        let body = self.body().await?;
+        let fields = url::form_urlencoded::parse(&body);
+        Ok(fields.into_owned().collect())
+    }
+
+    /// Whether only the head of the answer is wanted.
+    pub(crate) fn is_head(&self) -> bool {
+        self.method == Method::HEAD
     }
 
     /// The body of a route that takes large ones. Not for what a browser's cookie proves: nothing says here what it is.

@@ -224,6 +224,7 @@ impl Keeper {
             env: &self.spec.env,
             cwd: &self.spec.cwd,
             user: self.spec.user,
+            guise: None,
             cgroup,
             rlimits: &self.spec.rlimits,
             channel: None,

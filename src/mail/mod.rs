@@ -37,7 +37,7 @@ use crate::{
 };
 
 pub use post::{Post, Settings, Wish};
-pub use records::{Kind, Letter};
+pub use records::{Letter, LetterKind};
 pub use smtp::{Patience, Server, Tls};
 pub use state::{Outcome, backoff};
 pub use templates::check;

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use url::Url;
 
 use super::{
-    Kind, LetterState, LetterView, MailError, Queue, Server,
+    LetterKind, LetterState, LetterView, MailError, Queue, Server,
     records::{LETTERS, Letter, State},
     service,
     templates::{Templates, Words},
@@ -59,7 +59,7 @@ impl Settings {
 #[derive(Debug, Clone)]
 pub struct Wish<'a> {
     /// What for.
-    pub kind: Kind,
+    pub kind: LetterKind,
     /// Whom to.
     pub to: &'a str,
     /// The account that it is about, by id.
@@ -255,7 +255,7 @@ impl Post {
     pub async fn test(&self, audit: &Audit, by: &Actor, to: &str) -> Result<u64, MailError> {
         let now = UnixMillis::now();
         let wish = Wish {
-            kind: Kind::Test,
+            kind: LetterKind::Test,
             to,
             account: by.account,
             name: &by.name,
@@ -362,7 +362,7 @@ mod tests {
     async fn put(post: &Post, to: &str) -> Result<u64, MailError> {
         let now = UnixMillis::now();
         let wish = Wish {
-            kind: Kind::Reset,
+            kind: LetterKind::Reset,
             to,
             account: Some(1),
             name: "ada",

@@ -15,7 +15,7 @@ pub(super) const LETTERS: Table<Letter> = Table::new();
 /// What a letter is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum LetterKind {
     /// Whether an address is somebody's.
     Verify,
     /// A new password.
@@ -41,7 +41,7 @@ pub(super) enum State {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Letter {
     pub(super) id: u64,
-    pub(super) kind: Kind,
+    pub(super) kind: LetterKind,
     pub(super) to: String,
     /// The account that it is about.
     pub(super) account: Option<u64>,

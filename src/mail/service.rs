@@ -206,7 +206,7 @@ async fn settle(office: &Office, id: u64, outcome: &Outcome) -> Result<(), Store
 }
 
 /// Without the words, which may hold a part of the letter.
-fn told(letter: u64, kind: Option<super::Kind>, outcome: &Outcome) {
+fn told(letter: u64, kind: Option<super::LetterKind>, outcome: &Outcome) {
     match outcome {
         Outcome::Sent => tracing::info!(letter, ?kind, "sent"),
         Outcome::Refused(_) => tracing::warn!(letter, ?kind, "given up: the server refuses it"),

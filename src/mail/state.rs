@@ -134,12 +134,12 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::mail::Kind;
+    use crate::mail::LetterKind;
 
     pub(in crate::mail) fn letter() -> Letter {
         Letter {
             id: 1,
-            kind: Kind::Verify,
+            kind: LetterKind::Verify,
             to: "ada@example.org".into(),
             account: Some(1),
             subject: "a subject".into(),
@@ -230,7 +230,6 @@ pub(super) mod tests {
         fn nothing_is_lost_and_nothing_is_sent_twice_but_where_nobody_could_know(events in events()) {
             let mut stored = Some(letter());
             let (mut now, mut arrived, mut unknown) = (UnixMillis(0), 0, 0);
-            let mut refused = false;
             for event in events {
                 let Some(mut letter) = stored.take() else { break };
                 match event {
@@ -253,7 +252,7 @@ pub(super) mod tests {
                         // Of those without an answer, one has arrived.
                         arrived += u32::from(answer == 3 || answer == 4);
                         unknown += u32::from(answer >= 4);
-                        refused = answer == 2;
+                        let refused = answer == 2;
                         let before = letter.message_id.clone();
                         if !letter.end(&outcome, now, 0.5) {
                             prop_assert_eq!(answer, 3);

@@ -12,7 +12,7 @@ use std::{fs, io, path::Path};
 
 use include_dir::{Dir, include_dir};
 
-use super::Kind;
+use super::LetterKind;
 
 static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/data/mail");
 
@@ -21,7 +21,12 @@ const LONGEST: usize = 16 << 10;
 /// Bytes of a subject, at most.
 const SUBJECT: usize = 200;
 
-const ALL: [Kind; 4] = [Kind::Verify, Kind::Reset, Kind::Notice, Kind::Test];
+const ALL: [LetterKind; 4] = [
+    LetterKind::Verify,
+    LetterKind::Reset,
+    LetterKind::Notice,
+    LetterKind::Test,
+];
 
 /// What can be put into a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,13 +80,13 @@ impl Templates {
     }
 
     /// Subject and body.
-    pub(super) fn write(&self, kind: Kind, words: Words<'_>) -> (String, String) {
+    pub(super) fn write(&self, kind: LetterKind, words: Words<'_>) -> (String, String) {
         let text = &self.0[kind as usize];
         (fill(&text.subject, words), fill(&text.body, words))
     }
 }
 
-impl Kind {
+impl LetterKind {
     fn file(self) -> &'static str {
         match self {
             Self::Verify => "verify.txt",
@@ -96,14 +101,14 @@ impl Kind {
     }
 }
 
-fn shipped(kind: Kind) -> Template {
+fn shipped(kind: LetterKind) -> Template {
     let file = SHIPPED.get_file(kind.file());
     let text = file.and_then(|file| file.contents_utf8());
     let text = text.expect("each kind has a shipped text");
     parse(kind, text).expect("a test reads the shipped texts")
 }
 
-fn own(data: &Path, kind: Kind, faults: &mut Vec<String>) -> Option<Template> {
+fn own(data: &Path, kind: LetterKind, faults: &mut Vec<String>) -> Option<Template> {
     let path = data.join("mail").join(kind.file());
     let mut fault = |why: String| {
         faults.push(format!(
@@ -124,7 +129,7 @@ fn own(data: &Path, kind: Kind, faults: &mut Vec<String>) -> Option<Template> {
     }
 }
 
-fn parse(kind: Kind, text: &str) -> Result<Template, String> {
+fn parse(kind: LetterKind, text: &str) -> Result<Template, String> {
     let text = text.replace("\r\n", "\n");
     let parts = text.strip_prefix("Subject: ");
     let parts = parts.and_then(|rest| rest.split_once("\n\n"));
@@ -245,10 +250,10 @@ mod tests {
         );
         put("reset.txt", "Subject: x\n\nno way");
         let (texts, faults) = Templates::load(Some(data.path()));
-        let (subject, body) = texts.write(Kind::Verify, WORDS);
+        let (subject, body) = texts.write(LetterKind::Verify, WORDS);
         assert_eq!(subject, "Grüße von The cellar");
         assert_eq!(body, "{ada: http://box/verify?token=x");
-        assert!(texts.write(Kind::Reset, WORDS).1.contains(WORDS.link));
+        assert!(texts.write(LetterKind::Reset, WORDS).1.contains(WORDS.link));
         assert_eq!(faults.len(), 1);
         assert!(
             faults[0].contains("reset.txt: {link} is missing"),
@@ -271,10 +276,10 @@ mod tests {
             ("Subject: a\n\n{link} {password}", "{password} is none of"),
             ("Subject: a\n\n{link} {", "has no"),
         ] {
-            let error = parse(Kind::Verify, text).unwrap_err();
+            let error = parse(LetterKind::Verify, text).unwrap_err();
             assert!(error.contains(why), "{text:?}: {error}");
         }
-        let error = parse(Kind::Notice, "Subject: a\n\n{link}").unwrap_err();
+        let error = parse(LetterKind::Notice, "Subject: a\n\n{link}").unwrap_err();
         assert!(error.contains("no {link} in this letter"));
     }
 
@@ -283,8 +288,8 @@ mod tests {
         fn what_is_put_in_cannot_add_a_line(name in "(?s).{0,40}", house in "(?s).{0,40}") {
             let (texts, _) = Templates::load(None);
             let words = Words { name: &name, house: &house, ..WORDS };
-            let (subject, body) = texts.write(Kind::Verify, words);
-            let lines = texts.write(Kind::Verify, WORDS).1.lines().count();
+            let (subject, body) = texts.write(LetterKind::Verify, words);
+            let lines = texts.write(LetterKind::Verify, WORDS).1.lines().count();
             prop_assert!(!subject.contains(char::is_control));
             prop_assert_eq!(body.split('\n').count(), lines + 1);
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Kind;
+use super::LetterKind;
 use crate::clock::UnixMillis;
 
 /// Where a letter is.
@@ -26,7 +26,7 @@ pub struct LetterView {
     /// Its id.
     pub id: u64,
     /// What it is for.
-    pub kind: Kind,
+    pub kind: LetterKind,
     /// Whom it goes to.
     pub to: String,
     /// The account that it is about.

@@ -20,7 +20,6 @@ use crate::{
     http::{
         caller::Proof,
         problem::{Code, Fault},
-        redirect::Redirects,
         routes::{Call, Route, bare},
     },
 };
@@ -65,15 +64,8 @@ fn target(doors: &State, call: &Call) -> Result<Option<Url>, Fault> {
         return Ok(None);
     };
     let bad = |detail: String| Fault::new(Code::BadQuery, detail);
-    let base = match &doors.url {
-        Some(url) => url.clone(),
-        None => {
-            let host = call.header(header::HOST).unwrap_or("localhost");
-            Url::parse(&format!("http://{host}/"))
-                .map_err(|_| bad("the host header makes no sense".into()))?
-        }
-    };
-    let redirects = Redirects::new(base, doors.redirects.clone());
+    let host = call.header(header::HOST).unwrap_or_default();
+    let redirects = doors.redirects.reached_as(host);
     let url = redirects.check(wanted);
     url.map(Some)
         .map_err(|error| bad(format!("redirect: {error}")))

@@ -370,7 +370,7 @@ pub(crate) fn content(reading: Reading, headers: &HeaderMap) -> Outcome {
 }
 
 /// The name for saving: for every program in ASCII, and for those that know better as it is.
-fn attachment(path: &FilePath) -> String {
+pub(super) fn attachment(path: &FilePath) -> String {
     let plain = |byte: &u8| match byte {
         b'"' | b'\\' | b'%' => '_',
         byte if byte.is_ascii_graphic() || *byte == b' ' => char::from(*byte),

@@ -240,6 +240,7 @@ async fn create(doors: State, mut call: Call) -> Outcome {
         limits: None,
         restart: None,
         class: None,
+        idle: None,
     };
     let view = doors.hosting.create(&by, wish).await?;
     json(StatusCode::OK, &told(&games, &view))

@@ -3,10 +3,14 @@
 //! | file | routes |
 //! |---|---|
 //! | `people.rs` | set-up, login, accounts, tokens, grants |
+//! | `mail.rs`, `links.rs` | letters, what people ask for by letter, and the pages that mailed links open |
 //! | `servers.rs` | games, servers, their power and consoles |
+//! | `classes.rs` | resource classes; mounting, versions and marks of servers |
 //! | `schedules.rs` | what servers do by the clock |
 //! | `doors.rs` | MyOTTD's `/download` and `/upload` |
 //! | `files.rs`, `uploads.rs` | a server's files, its bin, and uploads in pieces |
+//! | `archives.rs` | them as archives, and whole folders as streams |
+//! | `snapshots.rs` | snapshots of servers: take, look into, restore, verify |
 //! | `voice.rs` | voice channels, who is in them, and the right to a seat |
 //! | `lobby.rs`, `order.rs` | the lobby: rooms, tables, chat, standings; keeping order, definitions, permissions |
 //! | `live.rs` | WebSockets: a console as it grows, events of servers, voice and lobby as they happen |
@@ -23,7 +27,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use serde::Serialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 use utoipa::ToSchema;
 use warp::{filters::BoxedFilter, http::StatusCode, reply::Response};
 
@@ -34,21 +37,27 @@ use crate::{
     hosting::Hosting,
     http::{
         problem::{Code, Fault},
-        redirect::Place,
+        redirect::Redirects,
         routes::{Call, Route, Table},
     },
     lobby::Lobby,
+    mail::Post,
     schedules::Schedules,
+    snapshots::Snapshots,
     store::{Catalog, Store},
     telemetry::Metrics,
     voice::Voice,
 };
 
+mod archives;
+mod classes;
 mod doors;
 mod files;
 mod house;
+mod links;
 mod live;
 mod lobby;
+mod mail;
 mod manman;
 mod order;
 mod pages;
@@ -56,6 +65,7 @@ mod people;
 mod schedules;
 mod servers;
 mod session;
+mod snapshots;
 mod uploads;
 mod voice;
 
@@ -67,16 +77,18 @@ pub struct Doors {
     pub accounts: Accounts,
     /// The log of who did what.
     pub audit: Audit,
+    /// Letters.
+    pub post: Post,
+    /// Where browsers may be sent.
+    pub redirects: Redirects,
     /// Servers.
     pub hosting: Hosting,
     /// What servers do by the clock.
     pub schedules: Schedules,
     /// Their files.
     pub files: Files,
-    /// How people reach the box, when it was said.
-    pub url: Option<Url>,
-    /// Where else they may be sent.
-    pub redirects: Vec<Place>,
+    /// Snapshots of servers.
+    pub snapshots: Snapshots,
     /// Voice channels.
     pub voice: Voice,
     /// Rooms, tables and who is at them.
@@ -128,16 +140,21 @@ pub fn routes(doors: Doors) -> BoxedFilter<(Response,)> {
 fn table() -> Table<State> {
     let all = [
         people::routes(),
+        mail::routes(),
+        links::routes(),
         servers::routes(),
+        classes::routes(),
         schedules::routes(),
         files::routes(),
         doors::routes(),
         uploads::routes(),
+        archives::routes(),
         voice::routes(),
         lobby::routes(),
         order::routes(),
         live::routes(),
         session::routes(),
+        snapshots::routes(),
         house::routes(),
         manman::routes(),
     ];

@@ -28,7 +28,8 @@ pub fn pages() -> BoxedFilter<(Response,)> {
         answer("text/css; charset=utf-8", style)
     });
     let all = page.or(script).unify().or(style).unify();
-    warp::get().or(warp::head()).unify().and(all).boxed()
+    // The path first: what is nowhere is nowhere, however one asks for it.
+    all.and(warp::get().or(warp::head()).unify()).boxed()
 }
 
 fn answer(kind: &'static str, body: &'static str) -> Response {

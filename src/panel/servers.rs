@@ -29,6 +29,7 @@ const POWER: &[Code] = &[
     Code::PortTaken,
     Code::GameUnavailable,
     Code::KeeperFailed,
+    Code::OverBudget,
 ];
 
 pub(super) fn routes() -> Vec<Route<State>> {
@@ -57,6 +58,7 @@ pub(super) fn routes() -> Vec<Route<State>> {
             BadField,
             GameUnavailable,
             NoFreePort,
+            CreationFailed,
         ]),
         Route::new(Method::GET, api!("servers/{id}"), "One server", get)
             .answers::<View>(StatusCode::OK)
@@ -69,7 +71,13 @@ pub(super) fn routes() -> Vec<Route<State>> {
         )
         .takes::<Patch>()
         .answers::<View>(StatusCode::OK)
-        .faults(&[Forbidden, NoSuchServer, NoSuchVersion, BadField]),
+        .faults(&[
+            Forbidden,
+            NoSuchServer,
+            NoSuchVersion,
+            BadField,
+            GameUnavailable,
+        ]),
         Route::new(
             Method::DELETE,
             api!("servers/{id}"),

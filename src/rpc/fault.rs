@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! the framework's:      [api.auth.password] the secret is wrong
-//! raised by a method:   (17) [vservers.no_such_server] no server 7        17: the audit record, -1 when there is none
+//! raised by a method:   (-1) [vservers.no_such_server] no server 7        -1: the original's audit record, none here
 //! 8001 and 8002:        function server_strat not found                    as the original's library says it
 //! ```
 //!
@@ -129,8 +129,8 @@ pub(crate) struct Fault {
     pub(crate) code: Code,
     /// What a person can act upon; fit for strangers.
     pub(crate) text: String,
-    /// Raised by a method rather than by what is around it, with the number of its audit record.
-    raised: Option<Option<u64>>,
+    /// By a method rather than by what is around it.
+    raised: bool,
 }
 
 impl Fault {
@@ -140,7 +140,7 @@ impl Fault {
         Self {
             code,
             text,
-            raised: None,
+            raised: false,
         }
     }
 
@@ -155,15 +155,9 @@ impl Fault {
         Self::new(Code::Argument, format!("{name}: {why}"))
     }
 
-    /// The number of the audit record of what failed.
-    pub(crate) fn recorded(mut self, seq: u64) -> Self {
-        self.raised = Some(Some(seq));
-        self
-    }
-
     /// Raised by a method.
     pub(super) fn raised(mut self) -> Self {
-        self.raised.get_or_insert(None);
+        self.raised = true;
         self
     }
 
@@ -171,9 +165,8 @@ impl Fault {
         let (code, name, text) = (self.code.number(), self.code.name(), self.text);
         let text = match (name, self.raised) {
             ("", _) => text,
-            (_, None) => format!("[{name}] {text}"),
-            (_, Some(None)) => format!("(-1) [{name}] {text}"),
-            (_, Some(Some(seq))) => format!("({seq}) [{name}] {text}"),
+            (_, false) => format!("[{name}] {text}"),
+            (_, true) => format!("(-1) [{name}] {text}"),
         };
         Response::Fault { code, text }
     }
@@ -275,7 +268,15 @@ impl From<HostingError> for Fault {
             HostingError::NotRunning(_) => Code::NotRunning,
             HostingError::Busy { .. } => Code::Busy,
             HostingError::Unconfirmed { .. } => Code::Unconfirmed,
-            HostingError::Forbidden { .. } | HostingError::MayNotCreate => Code::Forbidden,
+            HostingError::OverBudget { .. } => Code::NoMoreSlots,
+            HostingError::Unprepared { .. } | HostingError::NotCreated { .. } => Code::Backend,
+            HostingError::NotStopped(_) => Code::Busy,
+            HostingError::NotMarked(_) => Code::Unconfirmed,
+            HostingError::Forbidden { .. }
+            | HostingError::MayNotCreate
+            | HostingError::MayNotCreateFor(_)
+            | HostingError::MayNotSetClasses
+            | HostingError::ClassClosed { .. } => Code::Forbidden,
             HostingError::Closed => Code::Closing,
         };
         Self::new(code, text)
@@ -317,8 +318,6 @@ mod tests {
         );
         let raised = told(fault().raised()).1;
         assert_eq!(raised, "(-1) [vservers.no_such_server] no server 7");
-        let recorded = told(fault().recorded(17).raised()).1;
-        assert_eq!(recorded, "(17) [vservers.no_such_server] no server 7");
         let unknown = Fault::new(Code::Function, "function x not found");
         assert_eq!(
             told(unknown.raised()),

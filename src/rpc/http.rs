@@ -26,37 +26,35 @@ const BODIES: usize = 128 << 20;
 /// Until a call is complete.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-#[derive(Clone)]
-struct State {
-    rpc: Rpc,
-    bulk: Bulk,
+/// Room for the calls of all doors.
+pub(super) fn bulk() -> Bulk {
+    Bulk::new(BODY, BODIES, PATIENCE)
 }
 
 /// The routes of one daemon, for a port of its own, or of all.
 pub(crate) fn routes(rpc: Rpc, only: Option<Daemon>) -> BoxedFilter<(Response,)> {
-    let here = move |state, call| answer(state, only, call);
+    let here = move |rpc, call| answer(rpc, only, call);
     let mut routes = vec![Route::new(Method::POST, "/xmlrpc", "XML-RPC", here).open()];
     if only.is_none() {
         let path = "/xmlrpc/{daemon}";
         routes.push(Route::new(Method::POST, path, "XML-RPC of one daemon", named).open());
     }
-    let bulk = Bulk::new(BODY, BODIES, PATIENCE);
-    Table::new(routes).filter(State { rpc, bulk })
+    Table::new(routes).filter(rpc)
 }
 
-async fn named(state: State, call: Call) -> Result<Response, Fault> {
+async fn named(rpc: Rpc, call: Call) -> Result<Response, Fault> {
     let daemon = Daemon::from_str(&call.word("daemon")?);
     let daemon = daemon.map_err(|_| Fault::new(Code::NotFound, "no daemon has that name"))?;
-    answer(state, Some(daemon), call).await
+    answer(rpc, Some(daemon), call).await
 }
 
-async fn answer(state: State, only: Option<Daemon>, mut call: Call) -> Result<Response, Fault> {
-    let (body, _room) = call.bulk(&state.bulk).await?;
+async fn answer(rpc: Rpc, only: Option<Daemon>, mut call: Call) -> Result<Response, Fault> {
+    let (body, _room) = call.bulk(&rpc.0.bulk).await?;
     let caller = Caller {
         door: Door::Rpc,
         ..caller::caller(call.peer)
     };
-    let answer = state.rpc.answer(only, caller, body).await;
+    let answer = rpc.answer(only, caller, body).await;
     let mut response = Response::new(answer.into());
     let kind = HeaderValue::from_static("text/xml");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);

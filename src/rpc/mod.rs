@@ -22,15 +22,18 @@
 //! | `system.rs` | introspection |
 //! | `http.rs` | the routes |
 //! | `stream.rs`, `target.rs` | consoles streamed elsewhere, and where that may be |
-//! | `mfiled.rs`, `mottdd.rs`, `mlogd.rs` | the daemons' methods |
+//! | `mauthd.rs`, `mfiled.rs`, `mottdd.rs`, `mlogd.rs` | the daemons' methods |
+//! | `mvsrvd.rs` | those of mvsrvd, and mfiled's two that it asks |
 
 mod desk;
 mod fault;
 mod http;
+mod mauthd;
 mod method;
 mod mfiled;
 mod mlogd;
 mod mottdd;
+mod mvsrvd;
 mod stream;
 mod system;
 mod target;
@@ -44,7 +47,14 @@ pub(crate) use stream::Streams;
 pub use target::Block;
 
 use self::method::Method;
-use crate::{accounts::Accounts, audit::Audit, files::Files, hosting::Hosting, telemetry::Metrics};
+use crate::{
+    accounts::Accounts,
+    audit::Audit,
+    files::Files,
+    hosting::Hosting,
+    http::{Bulk, redirect::Redirects},
+    telemetry::Metrics,
+};
 
 /// One of MyOTTD's daemons. Where two have a method of one name, the first here has it when nobody says which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,12 +120,16 @@ pub(crate) struct Services {
     pub(crate) audit: Audit,
     /// Servers.
     pub(crate) hosting: Hosting,
+    /// Where browsers may be sent.
+    pub(crate) redirects: Redirects,
     /// Their files.
     pub(crate) files: Files,
     /// Consoles that are streamed elsewhere.
     pub(crate) streams: Streams,
     /// What is counted.
     pub(crate) metrics: Metrics,
+    /// The game that create_server makes.
+    pub(crate) game: Arc<str>,
 }
 
 /// All methods and what they work with. Cheap to clone.
@@ -125,21 +139,28 @@ pub(crate) struct Rpc(Arc<Desk>);
 struct Desk {
     services: Services,
     methods: Vec<Method>,
+    bulk: Bulk,
 }
 
 impl Rpc {
     /// Every daemon's methods over `services`.
     pub(crate) fn new(services: Services) -> Self {
-        let methods = methods();
-        Self(Arc::new(Desk { services, methods }))
+        Self(Arc::new(Desk {
+            services,
+            methods: methods(),
+            bulk: http::bulk(),
+        }))
     }
 }
 
 /// In the order of [`Daemon`], which decides between equal names.
 fn methods() -> Vec<Method> {
     let mut methods = Vec::new();
+    methods.extend(mauthd::methods());
+    methods.extend(mvsrvd::methods());
     methods.extend(mfiled::methods());
     methods.extend(mottdd::methods());
     methods.extend(mlogd::methods());
+    methods.sort_by_key(|method| method.daemon);
     methods
 }

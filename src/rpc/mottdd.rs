@@ -11,7 +11,7 @@ use super::{
 use crate::{
     accounts::{Subject, Verb},
     console::{Entry, Kind},
-    hosting::{HostingError, Patch, State, View},
+    hosting::{HostingError, State, View},
 };
 
 /// Console lines in one answer, at most.
@@ -62,7 +62,7 @@ pub(super) fn methods() -> Vec<Method> {
         Method::new(
             D,
             "server_version",
-            "Chooses the version of the game that a server runs from its next start on. A server that runs is stopped.",
+            "Chooses the version of the game that a server has, and stops it for that when it runs.",
             server_version,
         )
         .takes("id", Type::Int)
@@ -194,16 +194,9 @@ async fn server_stop(services: Services, mut asked: Asked) -> Outcome {
 
 async fn server_version(services: Services, mut asked: Asked) -> Outcome {
     let id = asked.args.server()?;
-    let version = Some(asked.args.text()?);
-    let patch = Patch {
-        version,
-        ..Patch::default()
-    };
-    // First what can be refused: a version that is none stops nothing.
-    let view = services.hosting.update(&asked.by, id, patch).await?;
-    if !matches!(view.state, State::Stopped | State::Failed) {
-        services.hosting.stop(&asked.by, id).await?;
-    }
+    let version = asked.args.text()?;
+    let hosting = &services.hosting;
+    hosting.switch_version(&asked.by, id, version).await?;
     Ok(true.into())
 }
 

@@ -34,7 +34,7 @@ pub fn kill_user(uid: u32) -> io::Result<()> {
             // Only as that user is "every process I may signal" the same as "every process of that user". But only our
             // effective user is: by the real and the saved one, they could stop us first, and our caller with us.
             if libc::syscall(libc::SYS_setresuid, NOBODYS, uid, NOBODYS) < 0
-                && become_user(uid, uid) < 0
+                && become_user(uid, uid, uid) < 0
                 || libc::geteuid() != uid
             {
                 return 1;

@@ -1,14 +1,15 @@
 //! What a small supervisor does to itself once, and the deaths that it collects.
 #![expect(
     unsafe_code,
-    reason = "close_range, mallopt, and a waitpid that knows real-time signals are not in nix"
+    reason = "close_range, mallopt, priorities, and a waitpid that knows real-time signals are not in nix"
 )]
 
 use std::{fmt, io};
 
 use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
     sys::{prctl, signal::Signal},
-    unistd,
+    unistd::{self, Pid},
 };
 
 /// Makes this process stand alone: a session of its own, no descriptors but the first three, every orphan below it its own child.
@@ -20,6 +21,39 @@ pub fn stand_alone() -> io::Result<()> {
         Err(error) => return Err(error.into()),
     }
     prctl::set_child_subreaper(true)?;
+    Ok(())
+}
+
+/// What a process does first that acts with a game's rights: nobody else of that user can trace, read or signal it from
+/// here on, it gets no new privileges, and it dies when the thread that started it ends.
+pub fn leash() -> io::Result<()> {
+    prctl::set_dumpable(false)?;
+    // The start of a program has made the effective user the saved one, by whom others could signal us.
+    let ids = unistd::getresuid()?;
+    unistd::setresuid(ids.real, ids.effective, ids.real)?;
+    prctl::set_no_new_privs()?;
+    prctl::set_pdeathsig(Signal::SIGKILL)?; // after the change of user, which clears it
+    Ok(())
+}
+
+/// Everybody else comes first: the least of the processor, the disk when nobody else wants it, and at most `processors`
+/// of the processors that there are, by which libraries count their threads.
+pub fn yield_to_all(processors: usize) -> io::Result<()> {
+    /// `IOPRIO_WHO_PROCESS`, and the class for idle times, as the kernel numbers them.
+    const IO: (libc::c_int, libc::c_int) = (1, 3 << 13);
+    // SAFETY: plain numbers in; both change this thread and those that it will start.
+    unsafe {
+        if libc::setpriority(libc::PRIO_PROCESS, 0, 19) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        libc::syscall(libc::SYS_ioprio_set, IO.0, 0, IO.1); // some kernels have none, and lose nothing
+    }
+    let (all, mut few) = (sched_getaffinity(Pid::from_raw(0))?, CpuSet::new());
+    let allowed = (0..CpuSet::count()).filter(|&cpu| all.is_set(cpu).unwrap_or(false));
+    for cpu in allowed.take(processors) {
+        few.set(cpu)?;
+    }
+    sched_setaffinity(Pid::from_raw(0), &few)?;
     Ok(())
 }
 

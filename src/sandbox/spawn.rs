@@ -45,6 +45,10 @@ pub struct Launch<'a> {
     pub cwd: &'a Path,
     /// User and group to become.
     pub user: Option<(u32, u32)>,
+    /// With `user`: the real and saved user, when they are to be another's. Then it has the rights of `user` over files,
+    /// while nobody of that user can signal or trace it. The kernel keeps neither leash across such a start, so the
+    /// program itself must refuse new privileges and tie itself to its parent ([`super::process::leash`]).
+    pub guise: Option<u32>,
     /// A cgroup v2 folder to be in.
     pub cgroup: Option<&'a Path>,
     /// Resource (libc's number) and its limit, soft and hard.
@@ -178,6 +182,7 @@ pub fn spawn(launch: &Launch<'_>) -> Result<Child, SpawnError> {
         env: &pointers(&env),
         cwd: &cwd,
         user: launch.user,
+        guise: launch.guise,
         cgroup: cgroup.as_ref().map(AsRawFd::as_raw_fd),
         rlimits: launch.rlimits,
         stdio: stdio.each_ref().map(AsRawFd::as_raw_fd),
@@ -246,6 +251,7 @@ struct Plan<'a> {
     env: &'a [*const c_char],
     cwd: &'a CStr,
     user: Option<(u32, u32)>,
+    guise: Option<u32>,
     cgroup: Option<RawFd>,
     rlimits: &'a [(u32, u64)],
     stdio: [RawFd; 3],
@@ -292,12 +298,13 @@ unsafe fn steps(plan: &Plan<'_>) -> Step {
             }
         }
         if let Some((uid, gid)) = plan.user
-            && become_user(uid, gid) < 0
+            && become_user(plan.guise.unwrap_or(uid), uid, gid) < 0
         {
             return Step::User;
         }
-        // After the change of user, which would clear the second of them.
-        if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0
+        // After the change of user, which would clear the second of them. With the first, the kernel would take the
+        // guise for a new privilege, and start the program without the rights of `user`.
+        if plan.guise.is_none() && libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0
             || libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) < 0
         {
             return Step::Leash;
@@ -339,7 +346,7 @@ unsafe fn steps(plan: &Plan<'_>) -> Step {
 
 /// # Safety
 /// For children of [`vfork_with`]: bare system calls, so that only the calling thread changes.
-pub(super) unsafe fn become_user(uid: u32, gid: u32) -> libc::c_long {
+pub(super) unsafe fn become_user(real: u32, uid: u32, gid: u32) -> libc::c_long {
     // SAFETY: plain numbers; an empty group list reads no memory.
     unsafe {
         let done = libc::syscall(libc::SYS_setgroups, 0, ptr::null::<libc::gid_t>())
@@ -347,7 +354,7 @@ pub(super) unsafe fn become_user(uid: u32, gid: u32) -> libc::c_long {
         if done < 0 {
             return done;
         }
-        libc::syscall(libc::SYS_setresuid, uid, uid, uid)
+        libc::syscall(libc::SYS_setresuid, real, uid, real)
     }
 }
 
@@ -408,6 +415,7 @@ mod tests {
             env: &env,
             cwd: Path::new("/"),
             user: None,
+            guise: None,
             cgroup: None,
             rlimits: &[],
             channel,

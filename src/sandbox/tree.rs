@@ -187,13 +187,13 @@ fn descends(process: &Process, ancestor: u32, all: &BTreeMap<u32, Process>) -> b
     parents.take(all.len()).any(|p| p.parent == ancestor)
 }
 
+/// By its real user, which no game can change. Who has only the rights of that user for a while, such as what takes a
+/// snapshot of its files, is not of the game.
 fn runs_as(pid: u32, uid: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
-    line.is_some_and(|uids| {
-        uids.split_ascii_whitespace()
-            .any(|id| id.parse() == Ok(uid))
-    })
+    let real = line.and_then(|uids| uids.split_ascii_whitespace().next());
+    real.is_some_and(|id| id.parse() == Ok(uid))
 }
 
 fn bears(pid: u32, mark: &str) -> bool {

@@ -396,7 +396,7 @@ fn summary(steps: &[Step]) -> String {
 /// For the audit record, without what may be a password.
 fn detail(schedule: &Schedule) -> Value {
     json!({
-        "schedule": schedule.id,
+        "schedule": Some(schedule.id).filter(|id| *id > 0),
         "name": schedule.name,
         "cron": schedule.cron,
         "zone": schedule.zone,

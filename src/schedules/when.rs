@@ -274,10 +274,11 @@ mod tests {
             ("*/0 * * * *", "*/0"),
             ("0 0 30 2 *", "never comes"),
             (&"1".repeat(200), "longer than 120"),
-            (&format!("{} * * * *", "1,".repeat(50)), "1,"),
+            ("5-1 * * * *", "5-1"),
         ] {
             let zone = zone("UTC").unwrap();
-            let error = Rhythm::read(text, zone, at("2026-01-01T00:00:00Z")).unwrap_err();
+            let read = Rhythm::read(text, zone, at("2026-01-01T00:00:00Z"));
+            let error = read.map(drop).unwrap_err();
             assert!(error.contains(why), "{text}: {error}");
         }
     }

@@ -15,9 +15,9 @@ use crate::hosting::definition::{Definition, Install};
 use crate::hosting::template::{Escape, Slot, Template};
 use crate::keeper;
 
-/// Why `definition` cannot be hosted on this box just now, and what to do.
-pub(crate) fn missing(definition: &Definition) -> Option<String> {
-    match &definition.install {
+/// Why `version` cannot be hosted on this box just now, and what to do.
+pub(crate) fn missing(definition: &Definition, version: &str) -> Option<String> {
+    match definition.install(version) {
         Install::Debian { packages, requires } => {
             let absent = requires.iter().find(|path| !Path::new(path).exists())?;
             Some(format!(
@@ -25,10 +25,9 @@ pub(crate) fn missing(definition: &Definition) -> Option<String> {
                 packages.join(" ")
             ))
         }
-        // Which version of it is asked for is not known yet.
-        Install::Dir { path } | Install::Archive { path } => {
-            let first = at(path, definition.versions.first()?);
-            (!first.exists()).then(|| format!("{} is not there", first.display()))
+        Install::Dir { path, .. } | Install::Archive { path, .. } => {
+            let path = at(path, version);
+            (!path.exists()).then(|| format!("{} is not there", path.display()))
         }
         Install::Steamcmd { .. } => steamcmd()
             .is_none()
@@ -36,15 +35,75 @@ pub(crate) fn missing(definition: &Definition) -> Option<String> {
     }
 }
 
-/// What is installed, in a word that changes when it must be done again.
+/// What is to be installed into a server's own folder, in a word that changes when it must be done again.
 pub(super) fn identity(order: &Order) -> Option<String> {
     let version = &order.server.version;
-    match &order.definition.install {
+    match order.definition.install(version) {
         Install::Debian { .. } => None,
-        Install::Dir { path } => Some(format!("dir {}", at(path, version).display())),
-        Install::Archive { path } => Some(format!("archive {}", at(path, version).display())),
+        install if install.is_shared() => None,
+        Install::Dir { path, .. } => Some(format!("dir {}", at(path, version).display())),
+        Install::Archive { path, .. } => Some(format!("archive {}", at(path, version).display())),
         Install::Steamcmd { app } => Some(format!("steamcmd {app} {version}")),
     }
+}
+
+/// Where the copy of a version is that all servers use, below `versions` when it is unpacked there.
+pub(super) fn shared(order: &Order, versions: &Path) -> Option<PathBuf> {
+    let version = &order.server.version;
+    match order.definition.install(version) {
+        Install::Dir { path, shared: true } => Some(at(path, version)),
+        Install::Archive { path, shared: true } => {
+            // Another archive is another folder: what runs from the old one keeps it.
+            let from = at(path, version);
+            let mark = crc32fast::hash(from.as_os_str().as_encoded_bytes());
+            let folder = format!("{version}-{mark:08x}");
+            Some(versions.join(&order.definition.name).join(folder))
+        }
+        _ => None,
+    }
+}
+
+/// Unpacks a shared version, unless it is there. Whole or not at all; the caller sees to it that it is done once at a time.
+pub(super) async fn share(
+    order: &Order,
+    versions: &Path,
+    journal: &mut Journal,
+    cancel: &CancellationToken,
+) -> Result<(), WorkerError> {
+    let version = &order.server.version;
+    let (Install::Archive { path, .. }, Some(to)) =
+        (order.definition.install(version), shared(order, versions))
+    else {
+        return Ok(());
+    };
+    if to.exists() {
+        return Ok(());
+    }
+    let from = at(path, version);
+    journal
+        .say(&format!(
+            "installing {version} for all servers, from {}",
+            from.display()
+        ))
+        .await;
+    let (source, cancel) = (from.clone(), cancel.clone());
+    let done = tokio::task::spawn_blocking(move || -> io::Result<()> {
+        let mut fresh = to.clone().into_os_string();
+        fresh.push(".new");
+        let fresh = PathBuf::from(fresh);
+        if fresh.exists() {
+            super::remove::remove(&fresh)?;
+        }
+        let parent = to.parent().expect("it is below the folder of versions");
+        super::make(parent, 0o755)?;
+        let folder = Folder::open(&fresh, None)?;
+        archive::unpack(&source, &folder, archive::MAX, &cancel)?;
+        std::fs::set_permissions(&fresh, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        std::fs::rename(&fresh, &to)
+    });
+    done.await
+        .expect("unpacking does not panic")
+        .map_err(|source| WorkerError::Install { from, source })
 }
 
 fn at(path: &Template, version: &str) -> PathBuf {
@@ -103,14 +162,15 @@ pub(super) async fn install(
     journal: &mut Journal,
     cancel: &CancellationToken,
 ) -> Result<(), WorkerError> {
-    match &order.definition.install {
+    let install = order.definition.install(&order.server.version);
+    match install {
         Install::Debian { .. } => Ok(()),
-        Install::Dir { path } | Install::Archive { path } => {
+        Install::Dir { path, .. } | Install::Archive { path, .. } => {
             let from = at(path, &order.server.version);
             journal
                 .say(&format!("installing from {}", from.display()))
                 .await;
-            let packed = matches!(order.definition.install, Install::Archive { .. });
+            let packed = matches!(install, Install::Archive { .. });
             let (source, to, cancel) = (from.clone(), files.to_owned(), cancel.clone());
             let done = tokio::task::spawn_blocking(move || -> io::Result<()> {
                 let folder = Folder::open(&to, user)?;

@@ -8,7 +8,8 @@
 //!  launch = keeper alive? connect : sweep ─► folders ─► install (once per version) ─► files ─► spec.json ─► keeper
 //!
 //!  STATE            0711   a server's user passes through, and reads nothing
-//!   └ servers/ID    0711   server.json 0600 (the record, in JSON), installed 0600
+//!   ├ versions/GAME 0755   versions that all servers share, read-only to them
+//!   └ servers/ID    0711   server.json 0600 (the record, in JSON), installed 0600, mounted 0600
 //!      ├ files/     0700   the game's, owned by the server's user; HOME
 //!      ├ run/       0700   the keeper's
 //!      └ console/   0700   the keeper's
@@ -17,12 +18,14 @@
 //! Limits that this box cannot enforce are said in the server's notices and on its console; the server runs all the same.
 
 mod archive;
+mod ends;
 mod folder;
 mod ini;
 pub(crate) mod install;
 mod journal;
+mod mount;
 mod plan;
-mod remove;
+pub(crate) mod remove;
 
 use std::{
     fs, io,
@@ -37,14 +40,14 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::accounts::ServerId;
-use crate::clock::UnixMillis;
 use crate::console::Reader;
 use crate::hosting::definition::Definition;
 use crate::hosting::records::Server;
 use crate::hosting::{Limits, ports::is_free};
-use crate::keeper::{self, Client, KeeperError, Spec, Status};
+use crate::keeper::{self, Client, KeeperError, Status};
 use crate::sandbox::cgroup::{self, Hierarchy};
 use journal::Journal;
+pub(crate) use mount::Usage;
 use plan::Place;
 
 /// How long a launch waits for a keeper that neither answers nor goes, and for a port to become free.
@@ -107,6 +110,8 @@ struct Inner {
     turns: Semaphore,
     /// Held while a spec is written: a launch and a change may come together.
     spec: Mutex<()>,
+    /// Held while a version is unpacked for all.
+    sharing: tokio::sync::Mutex<()>,
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> WorkerError + '_ {
@@ -149,6 +154,7 @@ impl Worker {
             root: nix::unistd::geteuid().is_root(),
             turns: Semaphore::new(TOGETHER),
             spec: Mutex::new(()),
+            sharing: tokio::sync::Mutex::new(()),
             state,
             program,
             history,
@@ -165,6 +171,11 @@ impl Worker {
 
     fn run(&self, id: ServerId) -> PathBuf {
         self.home(id).join("run")
+    }
+
+    /// Versions that all servers share.
+    fn versions(&self) -> PathBuf {
+        self.0.state.join("versions")
     }
 
     /// The game's own folder.
@@ -270,13 +281,12 @@ impl Worker {
             }
         };
         self.sweep(&order.server).await?;
-        let home = self.home(id);
-        for (folder, mode) in [("", 0o711), ("run", 0o700), ("console", 0o700)] {
-            let path = home.join(folder);
-            make(&path, mode).map_err(at(&path))?;
-        }
-        let mut journal = Journal::open(home.join("console"), self.0.history, head).await;
-        let ready = self.prepare(order, &mut journal, cancel, installing).await;
+        let mut journal = self.journal(id, head).await?;
+        let ready = async {
+            self.ports(order, cancel).await?;
+            self.prepare(order, &mut journal, cancel, installing).await
+        };
+        let ready = ready.await;
         if let Err(error) = &ready {
             journal.say(&format!("not started: {error}")).await;
         }
@@ -303,17 +313,22 @@ impl Worker {
         }
     }
 
-    async fn prepare(
+    /// The console, to be written while no keeper does, and the folders around it.
+    async fn journal(
         &self,
-        order: &Order,
-        journal: &mut Journal,
-        cancel: &CancellationToken,
-        installing: impl AsyncFnOnce(),
-    ) -> Result<(), WorkerError> {
-        if let Some(why) = install::missing(&order.definition) {
-            return Err(WorkerError::Missing(why));
+        id: ServerId,
+        head: watch::Sender<u64>,
+    ) -> Result<Journal, WorkerError> {
+        let home = self.home(id);
+        for (folder, mode) in [("", 0o711), ("run", 0o700), ("console", 0o700)] {
+            let path = home.join(folder);
+            make(&path, mode).map_err(at(&path))?;
         }
-        // Whoever held a port a moment ago may be gone by now: a boot, a test, a browser.
+        Ok(Journal::open(home.join("console"), self.0.history, head).await)
+    }
+
+    /// Waits a while for its ports: whoever held one a moment ago may be gone by now: a boot, a test, a browser.
+    async fn ports(&self, order: &Order, cancel: &CancellationToken) -> Result<(), WorkerError> {
         let mut patience = PATIENCE;
         while let Some(held) = order.server.ports.iter().find(|port| !is_free(port)) {
             if patience.is_zero() || cancel.is_cancelled() {
@@ -321,6 +336,23 @@ impl Worker {
             }
             tokio::time::sleep(MOMENT).await;
             patience = patience.saturating_sub(MOMENT);
+        }
+        Ok(())
+    }
+
+    async fn prepare(
+        &self,
+        order: &Order,
+        journal: &mut Journal,
+        cancel: &CancellationToken,
+        installing: impl AsyncFnOnce(),
+    ) -> Result<(), WorkerError> {
+        if let Some(why) = install::missing(&order.definition, &order.server.version) {
+            return Err(WorkerError::Missing(why));
+        }
+        {
+            let _turn = self.0.sharing.lock().await;
+            install::share(order, &self.versions(), journal, cancel).await?;
         }
         let id = order.server.id;
         let (mark, files) = (self.home(id).join("installed"), self.files(id));
@@ -355,7 +387,12 @@ impl Worker {
             journal.say(&notice).await;
         }
         let (worker, order) = (self.clone(), order.clone());
-        let unmet = aside(move || worker.write(&order, true)).await?;
+        let unmet = aside(move || {
+            let unmet = worker.write(&order, true)?;
+            worker.note_mounted(&order.server)?;
+            Ok::<_, WorkerError>(unmet)
+        })
+        .await?;
         for limit in unmet {
             journal
                 .say(&format!(
@@ -398,6 +435,7 @@ impl Worker {
         });
         let place = Place {
             files: self.files(id),
+            shared: install::shared(order, &self.versions()).unwrap_or_default(),
             console: home.join("console"),
             history: self.0.history,
             user: self.user(&order.server),
@@ -415,100 +453,16 @@ impl Worker {
 
     /// Writes the spec anew for a running server, so that its keeper's next start of the game takes it. Its files stay:
     /// the game may be writing them.
-    pub(crate) async fn rewrite(&self, order: Order) -> Result<(), WorkerError> {
+    pub(crate) async fn rewrite(&self, mut order: Order) -> Result<(), WorkerError> {
         let worker = self.clone();
-        aside(move || worker.write(&order, false)).await.map(drop)
-    }
-
-    /// Ends whatever a dead keeper left.
-    pub(crate) async fn sweep(&self, server: &Server) -> Result<(), WorkerError> {
-        let (id, user) = (server.id, self.user(server));
-        let run = self.run(id);
-        let swept = move || {
-            // What cannot be read must not keep a server from being started, stopped or deleted.
-            let spec = fs::read(run.join("spec.json")).ok();
-            let spec = spec.and_then(|bytes| serde_json::from_slice::<Spec>(&bytes).ok());
-            keeper::clear(&run, id.0, user, spec.and_then(|spec| spec.cgroup))
+        let rewritten = move || {
+            // Another version does not come without an install, which only a mount brings.
+            if let Some(version) = worker.mounted_version(order.server.id) {
+                order.server.version = version;
+            }
+            worker.write(&order, false)
         };
-        let killed = aside(swept).await.map_err(at(&self.run(id)))?;
-        if killed > 0 {
-            tracing::warn!(server = id.0, killed, "ended what its dead keeper had left");
-        }
-        Ok(())
-    }
-
-    /// Kills a keeper that does not answer.
-    pub(crate) async fn fell(&self, id: ServerId) {
-        let run = self.run(id);
-        match aside(move || keeper::fell(&run)).await {
-            Ok(true) => {
-                tracing::warn!(server = id.0, "its keeper did not answer, and was killed");
-            }
-            Ok(false) => {}
-            Err(error) => tracing::error!(server = id.0, %error, "its keeper cannot be killed"),
-        }
-    }
-
-    /// From now on nothing on disk says that its last keeper gave up. Blocking.
-    pub(crate) fn excuse(&self, id: ServerId) -> io::Result<()> {
-        keeper::excuse(&self.run(id))
-    }
-
-    /// Moves a server's folder to the recycle bin. Nothing of it runs any more.
-    pub(crate) async fn recycle(
-        &self,
-        id: ServerId,
-        deleted: UnixMillis,
-    ) -> Result<(), WorkerError> {
-        let (from, run, bin) = (self.home(id), self.run(id), self.recycled());
-        let moved = move || {
-            let spec = fs::read(run.join("spec.json")).ok();
-            let spec = spec.and_then(|bytes| serde_json::from_slice::<Spec>(&bytes).ok());
-            if let Some(folder) = spec.and_then(|spec| spec.cgroup) {
-                cgroup::remove(&folder).ok(); // an empty folder of the kernel's harms nobody
-            }
-            // A folder that somebody put back after it was deleted has its place in the bin taken.
-            let mut to = (deleted.0..)
-                .map(|at| bin.join(format!("{}-{at}", id.0)))
-                .skip_while(|to| to.exists());
-            let to = to.next().expect("not every millisecond has a folder");
-            match fs::rename(&from, &to) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-                done => done?,
-            }
-            fs::File::open(bin)?.sync_all()
-        };
-        aside(moved).await.map_err(at(&self.home(id)))
-    }
-
-    /// Removes what lies in the recycle bin since before `until`; returns the servers whose folders are not there (any more).
-    pub(crate) async fn purge(&self, until: UnixMillis, deleted: Vec<ServerId>) -> Vec<ServerId> {
-        let bin = self.recycled();
-        aside(move || {
-            let mut kept = Vec::new();
-            for entry in fs::read_dir(&bin).into_iter().flatten().flatten() {
-                let name = entry.file_name();
-                let parts = name.to_str().and_then(|name| name.split_once('-'));
-                let Some((Ok(id), Ok(at))) = parts.map(|(id, at)| (id.parse(), at.parse())) else {
-                    continue; // not ours
-                };
-                let gone = UnixMillis(at) <= until && {
-                    let removed = remove::remove(&entry.path());
-                    if let Err(error) = &removed {
-                        tracing::warn!(%error, path = %entry.path().display(), "cannot be purged");
-                    }
-                    removed.is_ok()
-                };
-                if !gone {
-                    kept.push(ServerId(id));
-                }
-            }
-            deleted
-                .into_iter()
-                .filter(|id| !kept.contains(id))
-                .collect()
-        })
-        .await
+        aside(rewritten).await.map(drop)
     }
 }
 

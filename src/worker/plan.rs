@@ -23,6 +23,8 @@ const MAX_CONFIG: u64 = 4 << 20;
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     pub(super) files: PathBuf,
+    /// The version that all servers share, where it is one.
+    pub(super) shared: PathBuf,
     pub(super) console: PathBuf,
     pub(super) history: u64,
     pub(super) user: Option<u32>,
@@ -30,11 +32,18 @@ pub(super) struct Place {
 }
 
 impl Order {
-    /// What a placeholder stands for, in a server whose folder is `dir`.
-    fn value(&self, slot: &Slot, dir: &Path) -> String {
+    /// What a placeholder stands for.
+    fn value(&self, slot: &Slot, place: &Place) -> String {
         let server = &self.server;
         match slot {
-            Slot::Dir => dir.display().to_string(),
+            Slot::Dir => place.files.display().to_string(),
+            Slot::Shared => place.shared.display().to_string(),
+            Slot::Program => {
+                let program = self.definition.program(&server.version);
+                program.map_or_else(String::new, |program| {
+                    self.fill(program, Escape::None, place)
+                })
+            }
             Slot::Title => server.title.clone(),
             Slot::Name => server.name.clone(),
             Slot::Version => server.version.clone(),
@@ -44,8 +53,8 @@ impl Order {
         }
     }
 
-    fn fill(&self, template: &Template, escape: Escape, dir: &Path) -> String {
-        template.fill(escape, |slot| self.value(slot, dir))
+    fn fill(&self, template: &Template, escape: Escape, place: &Place) -> String {
+        template.fill(escape, |slot| self.value(slot, place))
     }
 
     /// The number of a port; 0 when the definition gained it after the server was created.
@@ -100,7 +109,7 @@ impl Order {
             .iter()
             .filter(wanted)
             .flat_map(Arg::templates)
-            .map(|template| self.fill(template, Escape::None, &place.files))
+            .map(|template| self.fill(template, Escape::None, place))
             .collect();
         if run.shell {
             argv.splice(0..0, ["/bin/sh".into(), "-c".into()]);
@@ -120,14 +129,14 @@ impl Order {
         ];
         for (name, value) in &definition.run.env {
             env.retain(|(known, _)| known != name);
-            env.push((name.clone(), self.fill(value, Escape::None, &place.files)));
+            env.push((name.clone(), self.fill(value, Escape::None, place)));
         }
         let mut rlimits = vec![(Resource::RLIMIT_CORE as u32, 0)];
         // Counted per user: only where the user is the server's own does it limit the server.
         if let (Some(pids), Some(_)) = (server.limits.pids, place.user) {
             rlimits.push((Resource::RLIMIT_NPROC as u32, pids.into()));
         }
-        let line = |template: &Template| self.fill(template, Escape::None, &place.files);
+        let line = |template: &Template| self.fill(template, Escape::None, place);
         let stop = &definition.stop;
         Spec {
             server: server.id.0,
@@ -181,7 +190,7 @@ impl Order {
             let named =
                 |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", file.path));
             let text = match &file.write {
-                Some(template) => self.fill(template, file.escape, &place.files),
+                Some(template) => self.fill(template, file.escape, place),
                 None => {
                     let bytes = folder
                         .read(path, MAX_CONFIG)
@@ -190,7 +199,7 @@ impl Order {
                     let mut text = String::from_utf8_lossy(&bytes).into_owned();
                     for (section, keys) in &file.set {
                         for (key, value) in keys {
-                            let value = self.fill(value, Escape::Line, &place.files);
+                            let value = self.fill(value, Escape::Line, place);
                             text = ini::set(&text, section, key, &value);
                         }
                     }

@@ -5,7 +5,7 @@ use std::{fs, io, path::Path};
 
 /// Removes `tree`, a folder that is ours and holds what is not. No link is followed. What it could not finish, another
 /// call goes on with.
-pub(super) fn remove(tree: &Path) -> io::Result<()> {
+pub(crate) fn remove(tree: &Path) -> io::Result<()> {
     let mut raised = 0_u64;
     loop {
         let mut empty = true;

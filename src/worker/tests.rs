@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
 use crate::accounts::AccountId;
+use crate::clock::UnixMillis;
 use crate::hosting::settings::Value;
 use crate::hosting::{Desired, Port, Restart};
 use crate::keeper::{self, Ready, Stop};
@@ -72,6 +73,9 @@ fn order(title: &str, text: &str) -> Order {
             settings: BTreeMap::new(),
             deleted: None,
             created: UnixMillis(0),
+            exceeds: false,
+            idle: crate::hosting::Idle::default(),
+            mark: None,
         },
         definition: Arc::new(Definition::parse("small.toml", "small", text).unwrap()),
     }
@@ -80,6 +84,7 @@ fn order(title: &str, text: &str) -> Order {
 fn place(home: &Path) -> Place {
     Place {
         files: home.join("files"),
+        shared: home.join("shared"),
         console: home.join("console"),
         history: 1 << 20,
         user: None,

@@ -98,6 +98,7 @@ pub(crate) fn server(state: &str) -> Value {
 pub(crate) fn account(id: u64, name: &str) -> Value {
     json!({
         "id": id, "name": name, "role": "host", "mail": null, "disabled": false, "confirmed": id != 2,
+        "mail_state": "verified",
         "created": "2026-01-01T00:00:00.000Z", "last_login": null
     })
 }

@@ -30,7 +30,7 @@ fn each_verb_asks_what_it_should() {
             "",
             &[
                 "GET /games",
-                r#"POST /servers {"class":0,"game":"openttd","limits":{"cpu_percent":null,"memory":1048576,"pids":null},"restart":"never","settings":{"password":"1234","size":8},"title":"T"}"#,
+                r#"POST /servers {"class":0,"game":"openttd","limits":{"cpu_percent":null,"disk":null,"memory":1048576,"pids":null,"players":null},"restart":"never","settings":{"password":"1234","size":8},"title":"T"}"#,
             ],
         ),
         (

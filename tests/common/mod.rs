@@ -6,6 +6,7 @@ pub(crate) mod disk;
 pub(crate) mod ggz;
 pub(crate) mod kv;
 pub(crate) mod lan;
+pub(crate) mod smtp;
 pub(crate) mod trust;
 
 use std::{

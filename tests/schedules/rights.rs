@@ -18,7 +18,13 @@ async fn a_schedule_asks_for_the_verbs_of_its_steps_when_it_is_written_and_when_
         let house = &house;
         async move { house.ok("PUT", "/api/v1/grants", Some(wish)).await }
     };
-    let write = |steps: Value| house.call_as(&token, "POST", &at(server, ""), wish(steps));
+    let write = |steps: Value| {
+        let (house, token) = (&house, &token);
+        async move {
+            let path = at(server, "");
+            house.call_as(token, "POST", &path, wish(steps)).await
+        }
+    };
 
     assert_eq!(code(&write(json!(["start"])).await), (403, "forbidden"));
     grant(json!(["server.configure"])).await;

@@ -1,9 +1,12 @@
 //! What can be typed, and nothing of what it does.
 
+mod class;
 mod files;
 mod lobby;
+mod mail;
 mod people;
 mod schedules;
+mod snapshots;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -13,14 +16,17 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use self::values::{known, memory, number, setting};
-use crate::hosting::{Limits, Restart};
+use self::values::{known, memory, number, setting, wait};
+use crate::hosting::{Idle, Limits, Restart, Wait};
 
 pub(crate) use self::{
+    class::Class,
     files::{At, Files, FromTo},
     lobby::{Lobby, Offender, What},
+    mail::Mail,
     people::{Audit, Grant, Token, User},
     schedules::{Planned, Schedule},
+    snapshots::{Kept, Snapshot},
     values::Bound,
     voice::Voice,
 };
@@ -60,12 +66,18 @@ pub(crate) enum Command {
     /// Create, run and watch game servers.
     #[command(subcommand)]
     Server(Server),
-    /// List, fetch, send and change the files of servers.
+    /// Resource classes: what servers may use at most.
     #[command(subcommand)]
-    Files(Files),
+    Class(Class),
     /// What servers do by the clock.
     #[command(subcommand)]
     Schedule(Schedule),
+    /// Keep, look into and restore what servers' folders were.
+    #[command(subcommand)]
+    Snapshot(Snapshot),
+    /// List, fetch, send and change the files of servers.
+    #[command(subcommand)]
+    Files(Files),
     /// Say which games can be hosted.
     ///
     /// `longhouse game NAME`, with tictactoe, connectfour, reversi, dots or chess, is the program of that table game. The
@@ -82,6 +94,9 @@ pub(crate) enum Command {
     /// The lobby: rooms, tables, who plays what, and keeping order.
     #[command(subcommand)]
     Lobby(Lobby),
+    /// Letters that have not left the box.
+    #[command(subcommand)]
+    Mail(Mail),
     /// The people of this box.
     #[command(subcommand)]
     User(User),
@@ -187,6 +202,17 @@ pub(crate) enum Server {
         #[arg(long, value_name = "NAME")]
         confirm: Option<String>,
     },
+    /// Prepare a server without starting it.
+    Mount(Named),
+    /// Give back what is reserved for a stopped server.
+    Unmount(Named),
+    /// Give a server another version of its game, and stop it for that when it runs.
+    Switch {
+        #[command(flatten)]
+        named: Named,
+        /// The version, as `longhouse game list` names it.
+        version: String,
+    },
     /// Change a server; it takes effect at its next start.
     Set {
         #[command(flatten)]
@@ -247,6 +273,18 @@ pub(crate) struct Change {
     /// Processes and threads it may have; `none` for no limit.
     #[arg(long, value_name = "COUNT", value_parser = number::<u32>)]
     pub(crate) pids: Option<Bound<u32>>,
+    /// What its files may take, like 512M or 20G; `none` for no limit.
+    #[arg(long, value_name = "BYTES", value_parser = memory)]
+    pub(crate) disk: Option<Bound<u64>>,
+    /// Players at once; `none` for no limit.
+    #[arg(long, value_name = "COUNT", value_parser = number::<u32>)]
+    pub(crate) players: Option<Bound<u32>>,
+    /// Stop it when nobody has played for so long, like 24h; `never`, or `class` for what its class says.
+    #[arg(long, value_name = "TIME", value_parser = wait)]
+    pub(crate) idle_stop: Option<Bound<Wait>>,
+    /// Give back what is reserved for it so long after it stopped, like 1h; `never`, or `class`.
+    #[arg(long, value_name = "TIME", value_parser = wait)]
+    pub(crate) idle_release: Option<Bound<Wait>>,
     /// When it is started again after it ended by itself.
     #[arg(long, value_name = "WHEN", value_parser = known::<Restart>(["never", "on-failure", "always"]))]
     pub(crate) restart: Option<Restart>,
@@ -255,11 +293,26 @@ pub(crate) struct Change {
 impl Change {
     /// `before` with the limits that were named; none when none was.
     pub(crate) fn limits(&self, before: Limits) -> Option<Limits> {
-        let named = self.memory.is_some() || self.cpu.is_some() || self.pids.is_some();
+        let named = self.memory.is_some()
+            || self.cpu.is_some()
+            || self.pids.is_some()
+            || self.disk.is_some()
+            || self.players.is_some();
         named.then(|| Limits {
             memory: self.memory.map_or(before.memory, |bound| bound.0),
             cpu_percent: self.cpu.map_or(before.cpu_percent, |bound| bound.0),
             pids: self.pids.map_or(before.pids, |bound| bound.0),
+            disk: self.disk.map_or(before.disk, |bound| bound.0),
+            players: self.players.map_or(before.players, |bound| bound.0),
+        })
+    }
+
+    /// `before` with the idle rules that were named; none when none was.
+    pub(crate) fn idle(&self, before: Idle) -> Option<Idle> {
+        let named = self.idle_stop.is_some() || self.idle_release.is_some();
+        named.then(|| Idle {
+            stop: self.idle_stop.map_or(before.stop, |bound| bound.0),
+            release: self.idle_release.map_or(before.release, |bound| bound.0),
         })
     }
 }

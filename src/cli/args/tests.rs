@@ -82,6 +82,10 @@ fn every_verb_is_read() {
         "lobby remove room den",
         "lobby forget game chess",
         "lobby watch --room chess",
+        "mail list",
+        "mail retry 3",
+        "mail drop 3",
+        "mail test ada@example.org",
         "token create ada bot --scope voice.join",
         "user add ada --role admin --password-stdin",
         "user list",
@@ -219,6 +223,8 @@ fn limits_that_were_not_named_stay() {
         memory: Some(1),
         cpu_percent: Some(2),
         pids: None,
+        disk: Some(3),
+        players: None,
     };
     let mut change = Change::default();
     assert_eq!(change.limits(before), None);
@@ -229,7 +235,9 @@ fn limits_that_were_not_named_stay() {
         Some(Limits {
             memory: Some(1 << 30),
             cpu_percent: None,
-            pids: None
+            pids: None,
+            disk: Some(3),
+            players: None,
         })
     );
 }

@@ -6,7 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::accounts::Verb;
+use crate::{accounts::Verb, hosting::Wait};
 
 /// A limit that was named: a number, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,14 @@ pub(super) fn number<T: FromStr>(text: &str) -> Result<Bound<T>, String> {
             .parse()
             .map(|number| Bound(Some(number)))
             .map_err(|_| "this is neither a number nor `none`".into()),
+    }
+}
+
+/// A time, `never`, or (as none) what the class says.
+pub(super) fn wait(text: &str) -> Result<Bound<Wait>, String> {
+    match text {
+        "class" => Ok(Bound(None)),
+        text => text.parse().map(|wait| Bound(Some(wait))),
     }
 }
 

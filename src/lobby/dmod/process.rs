@@ -166,6 +166,7 @@ fn start(recipe: &Recipe) -> Result<Process, Start> {
         env: &env,
         cwd: &path,
         user: uid.zip(group),
+        guise: None,
         cgroup: ties.cgroup.as_deref(),
         rlimits: &rlimits,
         channel: Some(recipe.channel.as_fd()),

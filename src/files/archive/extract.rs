@@ -1,0 +1,308 @@
+//! Unpacks: into a new folder beside the target, and from there into place once all of it is there and sound.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use nix::unistd::syncfs;
+
+use super::{
+    super::{
+        FilePath, FilesError, Kind,
+        copy::Copied,
+        error::{at, io_at},
+        fresh::passing_name,
+        root::{Inside, Replace, stays},
+    },
+    ArchiveError, Format,
+    entry::{ENTRIES, Entry, What, damaged, place},
+    read::{self, Source},
+};
+
+/// Bytes that are written before room is asked for again.
+const STEP: usize = 1 << 20;
+/// For tidying up after an archive that was refused.
+const TIDY: Duration = Duration::from_secs(60);
+
+/// Unpacks an archive into the folder `to`, which is made when it is not there. `room` is asked before each step whether
+/// so many more bytes may be written. When anything is refused or fails, nothing is there that was not there before.
+pub(crate) fn unpack(
+    inside: &Inside<'_>,
+    source: Source<'_>,
+    format: Format,
+    to: &FilePath,
+    replace: Replace,
+    room: &mut dyn FnMut(u64) -> Result<(), FilesError>,
+) -> Result<Copied, FilesError> {
+    let parent = match to.split() {
+        Some((parent, _)) => parent,
+        None => FilePath::default(),
+    };
+    let there = match inside.look_if_any(to)? {
+        None => false,
+        Some(about) if about.kind == Kind::Folder => true,
+        Some(_) => return Err(FilesError::NotFolder(to.clone())),
+    };
+    inside.folder(&parent)?;
+    let aside = parent.join(passing_name().as_encoded_bytes())?;
+    inside.make(&aside)?;
+    let mut extraction = Extraction {
+        inside,
+        format,
+        to,
+        aside: &aside,
+        made: BTreeMap::new(),
+        modes: Vec::new(),
+        copied: Copied::default(),
+        room,
+    };
+    let unpacked = read::entries(source, format, &mut |entry| extraction.take(entry));
+    let done = unpacked
+        .and_then(|()| extraction.settle())
+        .and_then(|()| match there {
+            true => extraction.merge(replace),
+            false => inside.rename(&aside, to, Replace::No).map(drop),
+        });
+    let copied = extraction.copied;
+    if done.is_err() || there {
+        // What stays behind has a name that says what it is.
+        inside.remove_all(&aside, Instant::now() + TIDY).ok();
+    }
+    done.map(|()| copied)
+}
+
+struct Extraction<'a> {
+    inside: &'a Inside<'a>,
+    format: Format,
+    to: &'a FilePath,
+    aside: &'a FilePath,
+    /// Everything that was made, below `aside`.
+    made: BTreeMap<FilePath, Kind>,
+    /// Of folders, set at the end: those that let nobody write are filled first.
+    modes: Vec<(FilePath, u32)>,
+    copied: Copied,
+    room: &'a mut dyn FnMut(u64) -> Result<(), FilesError>,
+}
+
+/// `path`, which is below a folder, in the folder `base`.
+fn below(base: &FilePath, path: &FilePath) -> Result<FilePath, FilesError> {
+    let mut whole = base.as_bytes().to_vec();
+    whole.push(b'/');
+    whole.extend_from_slice(path.as_bytes());
+    let whole = whole.strip_prefix(b"/").unwrap_or(&whole);
+    Ok(FilePath::parse(whole)?)
+}
+
+impl Extraction<'_> {
+    fn take(&mut self, entry: Entry<'_>) -> Result<(), FilesError> {
+        let path = place(&entry.name, self.format == Format::Zip)?;
+        if path.is_root() {
+            return match entry.what {
+                What::Folder => Ok(()),
+                _ => Err(super::super::PathError::Whole.into()),
+            };
+        }
+        self.ancestors(&path)?;
+        match (self.made.get(&path), &entry.what) {
+            (None, _) => {}
+            // A folder may be told of after what is in it.
+            (Some(Kind::Folder), What::Folder) => {
+                let mode = entry.mode.unwrap_or(0o755);
+                self.modes.push((path, mode));
+                return Ok(());
+            }
+            (Some(_), _) => return Err(ArchiveError::Twice(path).into()),
+        }
+        let target = below(self.aside, &path)?;
+        let kind = match &entry.what {
+            What::Folder => {
+                self.inside.make(&target)?;
+                self.modes.push((path.clone(), entry.mode.unwrap_or(0o755)));
+                self.copied.folders += 1;
+                Kind::Folder
+            }
+            What::File => {
+                self.file(&path, &target, entry)?;
+                Kind::File
+            }
+            What::Link(leads) => {
+                self.link(&path, &target, leads)?;
+                Kind::Link
+            }
+            What::Same(original) => {
+                self.same(&path, &target, original)?;
+                Kind::File
+            }
+        };
+        self.note(path, kind)
+    }
+
+    fn note(&mut self, path: FilePath, kind: Kind) -> Result<(), FilesError> {
+        self.made.insert(path, kind);
+        match self.made.len() as u64 > ENTRIES {
+            true => Err(ArchiveError::TooMuch {
+                what: "entries",
+                most: ENTRIES,
+            }
+            .into()),
+            false => Ok(()),
+        }
+    }
+
+    /// The folders that `path` lies in are folders of ours, or made now.
+    fn ancestors(&mut self, path: &FilePath) -> Result<(), FilesError> {
+        let mut missing = Vec::new();
+        let mut folder = path.clone();
+        while let Some((parent, _)) = folder.split() {
+            match self.made.get(&parent) {
+                _ if parent.is_root() => break,
+                Some(Kind::Folder) => break,
+                Some(_) => {
+                    return Err(ArchiveError::NotWithin {
+                        name: path.clone(),
+                        within: parent,
+                    }
+                    .into());
+                }
+                None => missing.push(parent.clone()),
+            }
+            folder = parent;
+        }
+        for folder in missing.into_iter().rev() {
+            self.inside.make(&below(self.aside, &folder)?)?;
+            self.copied.folders += 1;
+            self.note(folder, Kind::Folder)?;
+        }
+        Ok(())
+    }
+
+    fn file(
+        &mut self,
+        path: &FilePath,
+        target: &FilePath,
+        entry: Entry<'_>,
+    ) -> Result<(), FilesError> {
+        let fail = |error| io_at(target, error);
+        let mut file = self.inside.make_file(target)?;
+        let mut buffer = vec![0; STEP.min(64 << 10)];
+        let (mut written, mut promised) = (0_u64, 0_u64);
+        let size = || ArchiveError::Size {
+            name: path.clone(),
+            declared: entry.size,
+        };
+        loop {
+            let read = entry.body.read(&mut buffer);
+            let read = read.map_err(|error| damaged(self.format.name(), error))?;
+            if read == 0 {
+                break;
+            }
+            written += read as u64;
+            if written > entry.size {
+                return Err(size().into());
+            }
+            if written > promised {
+                let more = (entry.size - promised).min(STEP as u64);
+                (self.room)(more)?;
+                promised += more;
+            }
+            file.write_all(&buffer[..read]).map_err(fail)?;
+        }
+        if written != entry.size {
+            return Err(size().into());
+        }
+        let now = SystemTime::now();
+        let modified = entry
+            .modified
+            .and_then(|at| UNIX_EPOCH.checked_add(Duration::from_secs(at)));
+        if let Some(modified) = modified {
+            file.set_modified(modified.min(now)).map_err(fail)?;
+        }
+        // The nine bits, without what lets others write; its owner may always read and write it.
+        let mode = (entry.mode.unwrap_or(0o644) & 0o755) | 0o600;
+        let permissions = std::fs::Permissions::from_mode(mode);
+        file.set_permissions(permissions).map_err(fail)?;
+        self.copied.files += 1;
+        self.copied.bytes += written;
+        Ok(())
+    }
+
+    fn link(&mut self, path: &FilePath, target: &FilePath, leads: &[u8]) -> Result<(), FilesError> {
+        // It is judged by where it will be, not by where it is made.
+        let whole = below(self.to, path)?;
+        let depth = whole.as_bytes().split(|&byte| byte == b'/').count() - 1;
+        if !stays(leads, depth) {
+            return Err(ArchiveError::LinkLeadsOut(path.clone()).into());
+        }
+        self.inside.link_anyhow(target, leads)?;
+        self.copied.links += 1;
+        Ok(())
+    }
+
+    /// A second name becomes a second file: what one is written to later is not the other's business.
+    fn same(
+        &mut self,
+        path: &FilePath,
+        target: &FilePath,
+        original: &[u8],
+    ) -> Result<(), FilesError> {
+        let missing = || FilesError::from(ArchiveError::NoSuchOriginal(path.clone()));
+        let original = place(original, false).map_err(|_| missing())?;
+        if self.made.get(&original) != Some(&Kind::File) {
+            return Err(missing());
+        }
+        let (mut source, about) = self.inside.file(&below(self.aside, &original)?)?;
+        let mode = Some(about.mode);
+        let entry = Entry {
+            name: Vec::new(),
+            what: What::File,
+            mode,
+            modified: Some(about.modified.0 / 1000),
+            size: about.size,
+            body: &mut source,
+        };
+        self.file(path, target, entry)
+    }
+
+    /// All is there: folders get their modes, and everything goes to the disk, by one sync rather than one for each file.
+    fn settle(&mut self) -> Result<(), FilesError> {
+        for (path, mode) in self.modes.iter().rev() {
+            let mode = (mode & 0o755) | 0o700;
+            self.inside.set_mode(&below(self.aside, path)?, mode)?;
+        }
+        let folder = self.inside.folder(&FilePath::default())?;
+        syncfs(&folder).map_err(|error| at(self.aside, error))
+    }
+
+    /// Moves everything into a folder that is there. What would be in the way is looked for before anything is moved.
+    fn merge(&self, replace: Replace) -> Result<(), FilesError> {
+        let mut kept = HashSet::new();
+        for (path, kind) in &self.made {
+            let target = below(self.to, path)?;
+            match (kind, self.inside.look_if_any(&target)?) {
+                (_, None) => {}
+                (Kind::Folder, Some(about)) if about.kind == Kind::Folder => {
+                    kept.insert(path);
+                }
+                (Kind::Folder, Some(_)) => return Err(FilesError::NotFolder(target)),
+                (_, Some(about)) if about.kind == Kind::Folder => {
+                    return Err(FilesError::IsFolder(target));
+                }
+                (_, Some(_)) if replace == Replace::No => return Err(FilesError::Exists(target)),
+                (_, Some(_)) => {}
+            }
+        }
+        for path in self.made.keys().filter(|path| !kept.contains(path)) {
+            // What lies in a folder that is new is moved with it.
+            let parent = path.split().map(|(parent, _)| parent);
+            if parent.is_some_and(|parent| !parent.is_root() && !kept.contains(&parent)) {
+                continue;
+            }
+            let (from, to) = (below(self.aside, path)?, below(self.to, path)?);
+            self.inside.rename(&from, &to, replace)?;
+        }
+        Ok(())
+    }
+}

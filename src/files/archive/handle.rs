@@ -1,0 +1,359 @@
+//! What doors ask of archives: rights, room on the disk, and bytes that flow while they are packed or unpacked.
+
+use std::{
+    io::{self, BufWriter, Read, Write},
+    os::unix::fs::FileExt as _,
+    sync::Arc,
+};
+
+use bytes::{Buf as _, Bytes};
+use futures_util::{Stream, StreamExt as _, stream};
+use serde_json::json;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit, mpsc},
+    task::spawn_blocking,
+};
+
+use super::{
+    super::{
+        CopyView, FilePath, Files, FilesError, Kind, Wish,
+        error::io_at,
+        fresh::passing_name,
+        handle::{Body, blocking, joined, refused},
+        root::Replace,
+        site::{Site, Writing},
+    },
+    ArchiveError, Format,
+    extract::unpack,
+    pack::{Packing, gather, pack, written},
+    read::Source,
+};
+use crate::accounts::{Principal, ServerId, Verb};
+
+/// Archives that are worked on at once: each takes a thread, and some up to 128 MiB. The next one waits.
+static WORK: Semaphore = Semaphore::const_new(3);
+/// The same for folders on their way out, which are as slow as whoever takes them.
+static OUT: Semaphore = Semaphore::const_new(12);
+/// Bytes of one piece on its way out.
+const PIECE: usize = 64 << 10;
+/// Pieces that wait for a slower side.
+const WAITING: usize = 4;
+
+async fn turn(of: &'static Semaphore) -> SemaphorePermit<'static> {
+    of.acquire().await.expect("nobody closes it")
+}
+
+/// What is to be packed, and where to.
+#[derive(Debug, Clone)]
+pub(crate) struct PackWish {
+    /// The folder that names in the archive begin at.
+    pub(crate) base: FilePath,
+    /// What in it.
+    pub(crate) paths: Vec<FilePath>,
+    /// The archive.
+    pub(crate) to: FilePath,
+    /// By its name, when absent.
+    pub(crate) format: Option<Format>,
+    pub(crate) replace: Replace,
+}
+
+impl Files {
+    /// Packs what was chosen into an archive among the server's own files.
+    pub(crate) async fn pack(
+        &self,
+        by: &Principal,
+        id: ServerId,
+        wish: PackWish,
+    ) -> Result<CopyView, FilesError> {
+        self.site(by, Verb::FilesRead, id).await?;
+        let site = self.site(by, Verb::FilesWrite, id).await?;
+        let format = wish.format.or_else(|| Format::of_name(wish.to.name()));
+        let format = format.ok_or(ArchiveError::Unknown)?;
+        let detail = json!({ "to": wish.to.to_string(), "format": format.name() });
+        let work = async move {
+            let permit = turn(&WORK).await;
+            blocking(move || {
+                let _permit = permit;
+                let packing = gather(&site.enter()?, &wish.base, &wish.paths, format)?;
+                let file = Wish {
+                    path: wish.to,
+                    mode: None,
+                    sha256: None,
+                    replace: wish.replace,
+                    tag: None,
+                    size: None,
+                    parents: false,
+                };
+                let mut out = Out(Some(site.clone().write(file)?));
+                let copied = {
+                    let mut buffered = BufWriter::with_capacity(PIECE, &mut out);
+                    pack(&site.root, &packing, format, &mut buffered)?
+                };
+                out.finish()?;
+                Ok(copied.into())
+            })
+            .await
+        };
+        self.act(by, "files.pack", id, detail, work).await
+    }
+
+    /// Unpacks one of the server's own files into a folder.
+    pub(crate) async fn unpack(
+        &self,
+        by: &Principal,
+        id: ServerId,
+        from: FilePath,
+        to: FilePath,
+        format: Option<Format>,
+        replace: Replace,
+    ) -> Result<CopyView, FilesError> {
+        self.site(by, Verb::FilesRead, id).await?;
+        let site = self.site(by, Verb::FilesWrite, id).await?;
+        let detail = json!({ "from": from.to_string(), "to": to.to_string() });
+        let work = async move {
+            let permit = turn(&WORK).await;
+            blocking(move || {
+                let _permit = permit;
+                let (file, _) = site.read(&from)?;
+                let mut head = vec![0; Format::HEAD];
+                let read = file
+                    .read_at(&mut head, 0)
+                    .map_err(|error| io_at(&from, error))?;
+                let format = format.or_else(|| Format::of_content(&head[..read]));
+                let format = format.ok_or(ArchiveError::Unknown)?;
+                into_place(&site, Source::File(file), format, &to, replace)
+            })
+            .await
+        };
+        self.act(by, "files.unpack", id, detail, work).await
+    }
+
+    /// A folder as an archive, packed as it is taken. What goes wrong on the way breaks the bytes off.
+    pub(crate) async fn folder(
+        &self,
+        by: &Principal,
+        id: ServerId,
+        path: FilePath,
+        format: Format,
+    ) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + Sync + use<>, FilesError> {
+        let site = self.site(by, Verb::FilesRead, id).await?;
+        if format == Format::TarBz2 {
+            return Err(FilesError::Bad {
+                what: "format",
+                why: "is zip, tar, tar.gz or tar.zst: tar.bz2 is read only".into(),
+            });
+        }
+        let Ok(permit) = OUT.try_acquire() else {
+            return Err(FilesError::Busy("folders on their way out".into()));
+        };
+        let at = site.clone();
+        let packing = blocking(move || {
+            let inside = at.enter()?;
+            match inside.look(&path)?.kind {
+                Kind::Folder => gather(&inside, &path, std::slice::from_ref(&path), format),
+                _ => Err(FilesError::NotFolder(path)),
+            }
+        });
+        let packing = packing.await?;
+        let (pieces, taken) = mpsc::channel(WAITING);
+        spawn_blocking(move || {
+            let _permit = permit;
+            outward(&site, &packing, format, pieces);
+        });
+        Ok(stream::unfold(taken, |mut taken| async move {
+            let piece = taken.recv().await?;
+            Some((piece, taken))
+        }))
+    }
+
+    /// Unpacks an archive into a folder as its bytes come.
+    pub(crate) async fn put_folder(
+        &self,
+        by: &Principal,
+        id: ServerId,
+        path: FilePath,
+        format: Format,
+        replace: Replace,
+        mut body: Body,
+    ) -> Result<CopyView, FilesError> {
+        let site = match self.site(by, Verb::FilesWrite, id).await {
+            Ok(site) => site,
+            Err(error) => return refused(error, &mut body).await,
+        };
+        let detail = json!({ "to": path.to_string(), "format": format.name() });
+        let work = async move {
+            let permit = turn(&WORK).await;
+            let (pieces, taken) = mpsc::channel(WAITING);
+            let job = spawn_blocking(move || {
+                let _permit = permit;
+                inward(&site, Intake::new(taken), format, &path, replace)
+            });
+            while let Some(piece) = body.next().await {
+                let broke = piece.is_err();
+                if pieces.send(piece).await.is_err() || broke {
+                    break;
+                }
+            }
+            drop(pieces);
+            match joined(job.await) {
+                Ok(view) => Ok(view),
+                Err(broken @ FilesError::BrokenOff(_)) => Err(broken),
+                Err(error) => refused(error, &mut body).await,
+            }
+        };
+        self.act(by, "files.unpack", id, detail, work).await
+    }
+}
+
+fn into_place(
+    site: &Site,
+    source: Source<'_>,
+    format: Format,
+    to: &FilePath,
+    replace: Replace,
+) -> Result<CopyView, FilesError> {
+    let mut promise = site.promise(0)?;
+    let inside = site.enter()?;
+    let mut bytes = 0;
+    let copied = unpack(&inside, source, format, to, replace, &mut |more| {
+        bytes += more;
+        promise.grow_to(bytes)
+    })?;
+    promise.keep(copied.bytes, 0);
+    Ok(copied.into())
+}
+
+fn outward(
+    site: &Arc<Site>,
+    packing: &Packing,
+    format: Format,
+    pieces: mpsc::Sender<io::Result<Bytes>>,
+) {
+    let mut out = BufWriter::with_capacity(PIECE, Pieces(pieces.clone()));
+    if let Err(error) = pack(&site.root, packing, format, &mut out) {
+        tracing::debug!(%error, "a folder on its way out broke off");
+        drop(out.into_parts()); // what is left of it is not sent
+        pieces.blocking_send(Err(io::Error::other(error))).ok(); // nobody takes it any more
+    }
+}
+
+fn inward(
+    site: &Arc<Site>,
+    mut intake: Intake,
+    format: Format,
+    to: &FilePath,
+    replace: Replace,
+) -> Result<CopyView, FilesError> {
+    let done = match format {
+        Format::Zip => spooled(site, &mut intake, to, replace),
+        _ => into_place(site, Source::Stream(&mut intake), format, to, replace),
+    };
+    match done {
+        Err(_) if intake.broke => Err(FilesError::BrokenOff(intake.count)),
+        done => done,
+    }
+}
+
+/// A zip archive says at its end what is in it: it is kept first, without a name.
+fn spooled(
+    site: &Arc<Site>,
+    intake: &mut Intake,
+    to: &FilePath,
+    replace: Replace,
+) -> Result<CopyView, FilesError> {
+    let mut promise = site.promise(0)?;
+    let fresh = {
+        let name = FilePath::default().join(passing_name().as_encoded_bytes())?;
+        site.enter()?.fresh(&name)?
+    };
+    let fail = |error| io_at(fresh.path(), error);
+    let mut buffer = vec![0; PIECE];
+    loop {
+        let read = intake.read(&mut buffer).map_err(written)?;
+        if read == 0 {
+            break;
+        }
+        promise.grow_to(intake.count)?;
+        let mut file = fresh.file();
+        file.write_all(&buffer[..read]).map_err(fail)?;
+    }
+    let file = fresh.file().try_clone().map_err(fail)?;
+    into_place(site, Source::File(file), Format::Zip, to, replace)
+}
+
+/// A file that is being written, as a writer.
+struct Out(Option<Writing>);
+
+impl Out {
+    fn finish(mut self) -> Result<(), FilesError> {
+        let writing = self.0.take().expect("it is finished once");
+        writing.finish().map(drop)
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let writing = self.0.as_mut().expect("it is not finished yet");
+        writing.put(bytes).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Bytes on their way out, to whoever takes them.
+struct Pieces(mpsc::Sender<io::Result<Bytes>>);
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
+        sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Bytes as they come in.
+struct Intake {
+    taken: mpsc::Receiver<io::Result<Bytes>>,
+    piece: Bytes,
+    count: u64,
+    /// They ended before their end.
+    broke: bool,
+}
+
+impl Intake {
+    fn new(taken: mpsc::Receiver<io::Result<Bytes>>) -> Self {
+        Self {
+            taken,
+            piece: Bytes::new(),
+            count: 0,
+            broke: false,
+        }
+    }
+}
+
+impl Read for Intake {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.taken.blocking_recv() {
+                Some(Ok(piece)) => self.piece = piece,
+                Some(Err(error)) => {
+                    self.broke = true;
+                    return Err(error);
+                }
+                None if self.broke => return Err(io::ErrorKind::UnexpectedEof.into()),
+                None => return Ok(0),
+            }
+        }
+        let size = buffer.len().min(self.piece.len());
+        self.piece.copy_to_slice(&mut buffer[..size]);
+        self.count += size as u64;
+        Ok(size)
+    }
+}
