@@ -3,7 +3,7 @@
 # What the tests need beside Rust: real games, and programs that tests and benches drive.
 GAMES = openttd openttd-opengfx freeciv-server minetest-server teeworlds-server redeclipse-server
 TOOLS = faketime gcc g++ iproute2 libc6-dev procps python3 python3-aiosmtpd util-linux
-PEERS = runit s6
+PEERS = nginx-light runit s6
 
 # Debian keeps games out of the path of root.
 export PATH := $(PATH):/usr/games:/usr/sbin
@@ -47,11 +47,12 @@ docs:
 fuzz:
 	RUSTFLAGS="--cfg fuzzing" cargo check --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz
 
-# Compares with runit and s6 in the same run, where they are installed ($(PEERS)).
+# Compares with runit, s6 and nginx in the same run, where they are installed ($(PEERS)).
 bench:
 	cargo bench --locked --bench supervision
 	cargo bench --locked --bench fanout
 	cargo bench --locked --bench lobby
+	cargo bench --locked --bench files
 	cargo bench --locked --bench snapshots
 
 clean:

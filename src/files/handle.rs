@@ -31,7 +31,7 @@ use crate::{
     accounts::{Principal, ServerId, Verb},
     audit::Audit,
     clock::UnixMillis,
-    hosting::{Home, Hosting},
+    hosting::Hosting,
     store::{Catalog, Store},
 };
 
@@ -119,11 +119,6 @@ fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a server may have on the disk.
-fn limit(_home: &Home) -> Option<u64> {
-    None
-}
-
 fn subject(id: ServerId) -> String {
     format!("server {}", id.0)
 }
@@ -147,8 +142,8 @@ impl Files {
     ) -> Result<Arc<Site>, FilesError> {
         let home = self.0.hosting.home(by, verb, id).await?;
         let lasting = lock(&self.0.sites).entry(id).or_default().clone();
-        let limit = limit(&home);
-        blocking(move || Site::open(&home.folder, home.user, limit, lasting).map(Arc::new)).await
+        blocking(move || Site::open(&home.folder, home.user, home.disk, lasting).map(Arc::new))
+            .await
     }
 
     /// Records the change, makes it, records how it went: to the end, even when whoever asked does not wait for it.

@@ -136,12 +136,7 @@ impl Inside<'_> {
 
     /// The folder `path`, open to be read.
     pub(crate) fn folder(&self, path: &FilePath) -> Result<OwnedFd, FilesError> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
-        match self.resolve(path, flags) {
-            // The kernel says both where something on the way is a file and where the last is none: fine.
-            Err(FilesError::Special { path, .. }) => Err(FilesError::NotFolder(path)),
-            opened => opened,
-        }
+        self.resolve(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)
     }
 
     /// The same, and no link is followed on the way: for walks, which come from listings.

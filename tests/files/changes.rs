@@ -239,3 +239,27 @@ async fn a_full_disk_in_the_middle_of_a_file_leaves_what_was_there() {
     let list = house.ok("GET", &files(id, ""), None).await;
     assert_eq!(list["entries"].as_array().unwrap().len(), 1, "{list}");
 }
+
+#[tokio::test]
+async fn a_server_has_no_more_on_the_disk_than_its_limit() {
+    let (house, id) = open(&[]).await;
+    let limits = json!({"limits": {"disk": 64 << 20}});
+    house.ok("PATCH", &House::at(id, ""), Some(limits)).await;
+    let at = files(id, "/content?path=big");
+    let big = noise(40 << 20);
+    assert_eq!(ask(&house, "PUT", &at, &[], big.clone()).await.status, 200);
+    let more = files(id, "/content?path=more");
+    let refused = ask(&house, "PUT", &more, &[], big.clone()).await;
+    assert_eq!(refused.code(), (507, "over-limit".into()));
+    assert_eq!(refused.json()["limit"], 64 << 20);
+    let copy = files(id, "/copy?from=big&to=more");
+    assert_eq!(house.call("POST", &copy, None).await.0, 507);
+    let begin = files(id, &format!("/uploads?path=more&size={}", 40 << 20));
+    assert_eq!(house.call("POST", &begin, None).await.0, 507);
+    let usage = house.ok("GET", &files(id, "/usage"), None).await;
+    assert_eq!(usage["limit"], 64 << 20);
+    // What was deleted gives way.
+    house.ok("DELETE", &files(id, "?path=big"), None).await;
+    assert_eq!(ask(&house, "PUT", &more, &[], big).await.status, 200);
+    assert_eq!(house.ok("GET", &files(id, "/bin"), None).await, json!([]));
+}

@@ -3,6 +3,7 @@
 mod changes;
 #[path = "../common/mod.rs"]
 mod common;
+mod doors;
 mod uploads;
 mod verbs;
 
