@@ -242,7 +242,8 @@ impl From<FilesError> for Fault {
             FilesError::OverLimit { .. } => Code::FileLimit,
             FilesError::DiskFull(_) => Code::DiskFull,
             FilesError::TooManyUploads(_) | FilesError::Busy(_) => Code::TooBusy,
-            FilesError::Changed(_)
+            FilesError::Archive(_)
+            | FilesError::Changed(_)
             | FilesError::Checksum { .. }
             | FilesError::Length { .. }
             | FilesError::TooLarge(_)
