@@ -28,6 +28,9 @@ use crate::net;
 /// Bytes of a line of a letter, at most: RFC 5322, 2.1.1.
 const LINE: usize = 998;
 
+/// How long a server may take to say goodbye: other letters wait for it.
+const GOODBYE: Duration = Duration::from_secs(5);
+
 /// How a connection to a mail server is kept from listeners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tls {
@@ -87,12 +90,12 @@ impl fmt::Debug for Server {
 }
 
 /// A server that takes commands.
-pub(super) struct Line(AsyncSmtpConnection, Duration);
+pub(super) struct Line(AsyncSmtpConnection);
 
 impl Line {
     /// Says goodbye, as far as it is heard.
     pub(super) async fn hang_up(mut self) {
-        timeout(self.1, self.0.abort()).await.ok(); // it may have hung up before
+        timeout(GOODBYE, self.0.abort()).await.ok(); // it may have hung up before
     }
 }
 
@@ -109,7 +112,7 @@ impl Server {
         let (to, text) = self.compose(letter).map_err(Outcome::Refused)?;
         let greeting = timeout(self.patience.greeting, self.connect()).await;
         let mut line = match greeting {
-            Ok(line) => Line(line.map_err(Outcome::Down)?, self.patience.command),
+            Ok(line) => Line(line.map_err(Outcome::Down)?),
             Err(_) => return Err(Outcome::Down(slow("greet", self.patience.greeting))),
         };
         match self.envelope(&mut line, to, &text).await {
@@ -122,7 +125,7 @@ impl Server {
     }
 
     async fn envelope(&self, line: &mut Line, to: Address, text: &[u8]) -> Result<(), Outcome> {
-        let (Line(smtp, _), from) = (line, &self.from.email);
+        let (Line(smtp), from) = (line, &self.from.email);
         let mut extra = Vec::new();
         let ascii = to.as_ref() as &str;
         if !ascii.is_ascii() || !(from.as_ref() as &str).is_ascii() {
@@ -153,11 +156,11 @@ impl Server {
 
     /// Hands over the text. The caller has marked the letter durably.
     pub(super) async fn hand_over(&self, line: &mut Line, text: &[u8]) -> Outcome {
-        let Line(smtp, command) = line;
-        match timeout(*command, smtp.command(Data)).await {
+        let (Line(smtp), command) = (line, self.patience.command);
+        match timeout(command, smtp.command(Data)).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return answered(&error),
-            Err(_) => return Outcome::Down(slow("take DATA", *command)),
+            Err(_) => return Outcome::Down(slow("take DATA", command)),
         }
         match timeout(self.patience.text, smtp.message(text)).await {
             Ok(Ok(_)) => Outcome::Sent,

@@ -253,6 +253,9 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
             }
             "DATA" => {
                 say(&mut stream, play.data).await?;
+                if !matches!(play.data, Reply::Say(line) if line.starts_with("354")) {
+                    continue;
+                }
                 let mut text = String::new();
                 while !text.ends_with("\r\n.\r\n") {
                     if stream.read_line(&mut text).await.ok()? == 0 {
