@@ -364,7 +364,7 @@ mod tests {
                 "version.2",
             ),
             ("argv =", "program = \"{shared}/x\"\nargv =", "run.program"),
-            ("{dir}/small", "{program}", "{program} is not said"),
+            ("{dir}/small", "{program}", "run.argv[0]"),
             ("[ready]", "[idle]\nstop = \"soon\"\n[ready]", "idle"),
             (
                 "[ready]",

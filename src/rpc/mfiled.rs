@@ -249,7 +249,6 @@ impl From<FilesError> for Fault {
             | FilesError::TooLarge(_)
             | FilesError::Bad { .. }
             | FilesError::Offset { .. }
-            | FilesError::Archive(_)
             | FilesError::BrokenOff(_) => Code::Argument,
             FilesError::Io { .. } => {
                 let text =

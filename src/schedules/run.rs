@@ -262,7 +262,7 @@ mod tests {
             "id": 1, "name": "ada_1", "title": "Tiny", "game": "tiny", "version": "1", "owner": "ada", "owner_id": 1,
             "class": 2, "ports": [], "desired": desired, "state": state, "pid": pid, "uptime_s": null, "starts": pid,
             "exit": null, "retry_at": null, "restart": "always", "settings": {}, "limits": {}, "notices": [],
-            "folder": "/x", "created": "2026-01-01T00:00:00Z",
+            "idle": {}, "mounted": true, "players": null, "folder": "/x", "created": "2026-01-01T00:00:00Z",
         });
         serde_json::from_value(view).unwrap()
     }

@@ -332,7 +332,10 @@ mod tests {
                         now = end;
                     }
                     Turn::Forward(time) => now += time,
-                    Turn::Back(time) => now -= time.min(now - START),
+                    Turn::Back(time) => {
+                        let left = DAY - 1 - (highest - now);
+                        now -= time.min(left).min(now - START);
+                    }
                     Turn::Ended => {
                         running = false;
                         agenda.busy(1, false);

@@ -214,6 +214,7 @@ pub(super) struct Damage {
 
 /// What an entry of a folder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = SnapshotKind)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A plain file.
