@@ -584,9 +584,8 @@ async fn deleting_asks_for_the_name_and_an_interrupted_delete_is_finished() {
     let (hosting, by, name) = (house.hosting.clone(), house.by.clone(), two.name.clone());
     let mut news = house.hosting.news();
     let deleting = tokio::spawn(async move { hosting.delete(&by, two.id, &name).await });
-    while !matches!(news.recv().await.unwrap().event, Event::Changed { server } if server.id == two.id)
-    {
-    }
+    let marked = |event| matches!(event, Event::Changed { server } if server.id == two.id && server.state == State::Stopping);
+    while !marked(news.recv().await.unwrap().event) {}
     deleting.abort();
     let house = house.reopen(|_| ()).await;
     let mut news = house.hosting.news();

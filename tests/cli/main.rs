@@ -91,7 +91,7 @@ pub(crate) fn server(state: &str) -> Value {
         "state": state, "pid": (state == "running").then_some(4711), "uptime_s": null, "starts": 1,
         "exit": null, "retry_at": null, "restart": "always", "settings": {},
         "limits": {"memory": 1 << 20, "cpu_percent": null, "pids": 5},
-        "notices": [], "folder": "/x", "created": "2026-01-01T00:00:00.000Z"
+        "notices": [], "idle": {}, "mounted": true, "players": null, "folder": "/x", "created": "2026-01-01T00:00:00.000Z"
     })
 }
 
