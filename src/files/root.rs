@@ -342,11 +342,14 @@ impl Place {
     }
 }
 
+/// A name in a folder, and what it is where the folder says so.
+pub(super) type Named = (Vec<u8>, Option<Kind>);
+
 /// The names in an open folder.
 pub(super) fn names(
     folder: OwnedFd,
     path: &FilePath,
-) -> Result<impl Iterator<Item = Result<(Vec<u8>, Option<Kind>), FilesError>> + use<>, FilesError> {
+) -> Result<impl Iterator<Item = Result<Named, FilesError>> + use<>, FilesError> {
     let path = path.clone();
     let listing = Dir::from_fd(folder).map_err(|error| at(&path, error))?;
     Ok(listing.into_iter().filter_map(move |entry| match entry {

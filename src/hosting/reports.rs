@@ -23,7 +23,7 @@ const YOUNG: Duration = Duration::from_secs(1);
 impl Service {
     pub(super) fn apply(&mut self, input: Input) {
         match input {
-            Input::Durable { id, result, then } => self.durable(id, result, then),
+            Input::Durable { id, result, then } => self.durable(id, *result, then),
             Input::LaidOut(number, server, done, reply) => {
                 self.laid_out(number, *server, done, reply);
             }

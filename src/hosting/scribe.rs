@@ -85,7 +85,7 @@ pub(super) async fn run(
             };
             let input = Input::Durable {
                 id,
-                result,
+                result: Box::new(result),
                 then: job.then,
             };
             if done.send(input).await.is_err() {

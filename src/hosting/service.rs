@@ -85,7 +85,7 @@ pub(super) enum Input {
     Durable {
         /// None: a server that was to be created.
         id: Option<ServerId>,
-        result: Result<Option<Server>, StoreError>,
+        result: Box<Result<Option<Server>, StoreError>>,
         then: Then,
     },
     /// Its folder is laid out, or could not be.

@@ -135,12 +135,10 @@ pub(crate) fn is_own(address: IpAddr) -> bool {
     };
     address.is_loopback()
         || cards.any(|card| {
-            let has = card.address.is_some_and(|own| {
-                let v4 = own.as_sockaddr_in().map(|v4| IpAddr::from(v4.ip()));
-                let v6 = || own.as_sockaddr_in6().map(|v6| IpAddr::from(v6.ip()));
-                v4.or_else(v6) == Some(address)
-            });
-            has
+            let own = card.address.as_ref();
+            let v4 = own.and_then(|own| Some(IpAddr::from(own.as_sockaddr_in()?.ip())));
+            let v6 = own.and_then(|own| Some(IpAddr::from(own.as_sockaddr_in6()?.ip())));
+            v4.or(v6) == Some(address)
         })
 }
 

@@ -175,8 +175,11 @@ mod tests {
         agenda
     }
 
+    /// What runs, and what is skipped from when on and why; times from the start.
+    type Fallen = (Option<u64>, Option<(u64, Why)>);
+
     /// Looks, and settles what is due.
-    fn at(agenda: &mut Agenda, now: u64) -> Vec<(Option<u64>, Option<(u64, Why)>)> {
+    fn at(agenda: &mut Agenda, now: u64) -> Vec<Fallen> {
         let now = UnixMillis(START + now);
         let all = agenda.look(now);
         for due in &all {

@@ -67,6 +67,9 @@ pub(super) struct Kept {
     pub(super) pinned: bool,
 }
 
+/// The period that a moment lies in.
+type Split = fn(&jiff::Zoned) -> Period;
+
 /// The ids that go, in no order.
 pub(super) fn expired(all: &[Kept], rules: Rules, zone: &TimeZone) -> Vec<u64> {
     let mut newest_first: Vec<&Kept> = all.iter().filter(|kept| !kept.pinned).collect();
@@ -76,7 +79,7 @@ pub(super) fn expired(all: &[Kept], rules: Rules, zone: &TimeZone) -> Vec<u64> {
         .take(rules.last as usize)
         .map(|kept| kept.id)
         .collect();
-    let periods: [(u32, fn(&jiff::Zoned) -> Period); 3] = [
+    let periods: [(u32, Split); 3] = [
         (rules.hourly, |at| {
             // With the offset: the hour that comes twice when clocks go back is two hours.
             let hour = i64::from(at.hour()) * 100_000 + i64::from(at.offset().seconds());

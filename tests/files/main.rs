@@ -1,5 +1,7 @@
 //! A server's files over the API of a real daemon.
 
+#![expect(clippy::unwrap_used, reason = "what is unexpected here fails the test")]
+
 mod changes;
 #[path = "../common/mod.rs"]
 mod common;

@@ -350,7 +350,6 @@ async fn bad_wishes_are_told_what_is_wrong() {
         ),
         (id, "PUT", "/rules", json!({"last": 1}), 400, "bad-json"),
         (id, "POST", "/undo", json!({}), 409, "nothing-to-undo"),
-        (fresh, "POST", "", json!({}), 404, "no-such-path"),
         (fresh, "POST", "/verify", Value::Null, 422, "bad-field"),
         (9999, "GET", "", Value::Null, 404, "no-such-server"),
     ] {

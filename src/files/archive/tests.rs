@@ -149,8 +149,11 @@ fn file(bytes: &[u8]) -> File {
     file
 }
 
-/// A tar archive of these: a name as it stands, a type, where it leads, and content.
-fn tar(entries: &[(&[u8], EntryType, &[u8], &[u8])]) -> Vec<u8> {
+/// A name as it stands, a type, where it leads, and content.
+type Put<'a> = (&'a [u8], EntryType, &'a [u8], &'a [u8]);
+
+/// A tar archive of these.
+fn tar(entries: &[Put<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, kind, target, content) in entries {
         bytes.extend(header(name, *kind, target, content.len() as u64, 0o644));

@@ -84,10 +84,13 @@ impl Walk<'_> {
             if let Some(subtree) = node.subtree {
                 damaged.extend(self.tree(subtree, at, depth + 1));
             }
-            let pieces = node.content.iter().flatten();
-            if !pieces.fold(true, |whole, piece| {
-                self.piece(BlobId::from(**piece)) && whole
-            }) {
+            // All of them, so that each bad piece is known.
+            let mut pieces = node.content.iter().flatten();
+            let whole: Vec<bool> = pieces
+                .by_ref()
+                .map(|piece| self.piece(BlobId::from(**piece)))
+                .collect();
+            if whole.contains(&false) {
                 damaged.push(Path(at.clone()).lossy().into_owned());
             }
             at.truncate(before);

@@ -46,7 +46,7 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn new(&self) -> String {
+    fn fresh(&self) -> String {
         format!("{}.new", self.name)
     }
 
@@ -88,7 +88,7 @@ pub(super) fn one(
         Found::Top(_) => return Err(Trouble::NoSuchPath(String::new())),
     };
     let mut writer = Writer::new(repository, place.aside, pace);
-    let new = place.new();
+    let new = place.fresh();
     writer.node(
         &node,
         place.aside,
