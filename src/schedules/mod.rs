@@ -12,7 +12,7 @@
 //!                                                            hosting: start, stop, restart, command; snapshots
 //! ```
 //!
-//! - **Due** is what the cron text says in its zone ([`when`]); the record notes up to which moment all of it was dealt
+//! - **Due** is what the cron text says in its zone (`when`); the record notes up to which moment all of it was dealt
 //!   with, before anything is done. So nothing runs twice, whatever becomes of the daemon.
 //! - **Missed** (the box was off, its clock was set forward): of what was due in the last quarter of an hour the newest
 //!   runs, everything else is skipped, and the record says so. A clock that is set back by less than a day is waited out.

@@ -100,5 +100,5 @@ print('done')
 "#,
     );
     assert_eq!(out, "done\n");
-    assert_eq!(audited(&house, "server.mark").await.is_empty(), false);
+    assert!(!audited(&house, "server.mark").await.is_empty());
 }

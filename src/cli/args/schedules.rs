@@ -24,7 +24,7 @@ pub(crate) enum Schedule {
         named: Named,
         /// Minute, hour, day of month, month, day of week, like "0 4 * * *"; or @hourly, @daily, @weekly, @monthly, @yearly.
         cron: String,
-        /// What it does, one word in quotes per step: start, stop, restart, "command LINE", "snapshot [LABEL]", "wait TIME".
+        /// What it does, one word in quotes per step: start, stop, restart, "command LINE", "snapshot LABEL" or just snapshot, "wait TIME".
         #[arg(value_name = "STEP", required = true)]
         steps: Vec<String>,
         /// What people call it; what it does when absent.
