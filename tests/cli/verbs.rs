@@ -63,7 +63,7 @@ fn each_verb_asks_what_it_should() {
             "",
             &[
                 "GET /servers/3",
-                r#"PATCH /servers/3 {"limits":{"cpu_percent":null,"memory":1048576,"pids":null},"settings":{"map":null},"title":"X"}"#,
+                r#"PATCH /servers/3 {"limits":{"cpu_percent":null,"disk":null,"memory":1048576,"pids":null,"players":null},"settings":{"map":null},"title":"X"}"#,
             ],
         ),
         ("game list", "", &["GET /games"]),
