@@ -366,10 +366,13 @@ async fn tls_is_demanded_with_a_certificate_that_one_trusts() {
     assert!(house.state.path().exists());
 }
 
+/// Debian's own, which has Debian's modules; another may come first in the path.
+const PYTHON: &str = "/usr/bin/python3";
+
 /// Debian's aiosmtpd, which knows the protocol better than our sink.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_server_takes_our_letters() {
-    let probe = std::process::Command::new("python3")
+    let probe = std::process::Command::new(PYTHON)
         .args(["-c", "import aiosmtpd"])
         .output();
     if !probe.is_ok_and(|probe| probe.status.success()) {
@@ -397,7 +400,7 @@ async def main():
 c.loop = asyncio.new_event_loop()
 c.loop.run_until_complete(main())
 ";
-    let mut python = tokio::process::Command::new("python3")
+    let mut python = tokio::process::Command::new(PYTHON)
         .args(["-c", script])
         .stdout(std::process::Stdio::piped())
         .kill_on_drop(true)
