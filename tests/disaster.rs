@@ -5,13 +5,14 @@ mod common;
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     time::Instant,
 };
 
 use common::{
     House, LONGHOUSE, PATIENCE, PLAIN,
+    clock::{self, Clock},
     disk::{fill, small_disk},
     game, installed, processes_of, root,
 };
@@ -22,35 +23,6 @@ import sys
 print('ready')
 for line in sys.stdin: print('heard', line, end='')
 ";
-
-fn faketime() -> String {
-    let arch = std::env::consts::ARCH;
-    format!("/usr/lib/{arch}-linux-gnu/faketime/libfaketime.so.1")
-}
-
-/// A wall clock that a test sets; what measures durations goes on as it does.
-struct Clock(PathBuf);
-
-impl Clock {
-    /// The clock of all that has this in its environment.
-    fn environment(&self) -> Vec<(String, String)> {
-        [
-            ("LD_PRELOAD", &*faketime()),
-            ("FAKETIME_TIMESTAMP_FILE", self.0.to_str().expect("a path")),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-            ("FAKETIME_NO_CACHE", "1"),
-        ]
-        .map(|(name, value)| (name.into(), value.into()))
-        .to_vec()
-    }
-
-    /// So many hours from the true time; at once, for whoever looks.
-    fn set(&self, hours: i32) {
-        let new = self.0.with_extension("new");
-        std::fs::write(&new, format!("{hours:+}h")).expect("a file");
-        std::fs::rename(new, &self.0).expect("a file");
-    }
-}
 
 fn time(entry: &Value) -> &str {
     entry["time"].as_str().expect("a time")
@@ -64,15 +36,15 @@ async fn says(house: &House, id: u64, line: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn when_the_clock_is_set_back_nothing_else_goes_back() {
-    if !installed(&faketime()) {
+    if !installed(&clock::library()) {
         return;
     }
     let keys = "[ready]\nline = \"ready\"\n[stop]\nconsole = [\"quit\"]\ntimeout = \"500ms\"\nterm = \"5s\"";
     let mut house = House::unlocked(&[]);
     house.stock(&[("echoes", &game(ECHOES, keys))]);
     let folder = tempfile::tempdir().expect("a folder");
-    let clock = Clock(folder.path().join("clock"));
-    clock.set(0);
+    let clock = Clock::new(folder.path().join("clock"));
+    clock.set("+0h");
     house.environment = clock.environment();
     house.settle().await;
     let id = house.launch("echoes").await;
@@ -93,7 +65,7 @@ async fn when_the_clock_is_set_back_nothing_else_goes_back() {
     let made = house.ok("POST", "/api/v1/tokens", Some(made)).await;
     let hour = made["secret"].as_str().expect("a secret");
 
-    clock.set(-48);
+    clock.set("-48h");
     let seen = says(&house, id, "after").await;
     for pair in seen.windows(2) {
         assert_eq!(
@@ -149,7 +121,7 @@ async fn when_the_clock_is_set_back_nothing_else_goes_back() {
     assert_eq!(stopped["exit"]["signal"], 15, "{stopped:#}");
     // And a daemon that starts in the past finds all as it was.
     house.kill();
-    clock.set(-96);
+    clock.set("-96h");
     house.start();
     house.power(id, "start").await;
     house.until_state(id, "running").await;
@@ -160,7 +132,7 @@ async fn when_the_clock_is_set_back_nothing_else_goes_back() {
         200
     );
     // Days forward, what had an hour is over.
-    clock.set(48);
+    clock.set("+48h");
     assert_eq!(house.call_as(hour, "GET", "/api/v1/me", None).await.0, 401);
     drop(keeper);
 }

@@ -2,6 +2,7 @@
 
 #![expect(dead_code, reason = "each test binary uses its own part of this")]
 
+pub(crate) mod clock;
 pub(crate) mod disk;
 pub(crate) mod ggz;
 pub(crate) mod kv;

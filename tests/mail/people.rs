@@ -311,12 +311,14 @@ async fn a_forgotten_password_is_set_on_a_page_without_scripts() {
         query.len()
     );
     assert_eq!(house.raw(foreign.as_bytes()).await.0, 403);
-    // Too many wishes are heard without a word, and nothing is sent.
-    for _ in 0..9 {
-        assert_eq!(forgot("bob@example.org").await, 204);
-    }
+    // Too many wishes are heard without a word, and nothing is sent. A letter that still waits is taken back by the
+    // next wish, so each is awaited.
     for _ in 0..2 {
+        assert_eq!(forgot("bob@example.org").await, 204);
         sink.letter().await;
+    }
+    for _ in 0..7 {
+        assert_eq!(forgot("bob@example.org").await, 204);
     }
     let wish = json!({"mail": "ada@example.org"});
     house.ok("POST", "/api/v1/mail", Some(wish)).await;

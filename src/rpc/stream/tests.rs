@@ -1,3 +1,5 @@
+//! The greeting and its thirty seconds, frames both ways, the end of a right, and places, in paused time.
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::{io::duplex, sync::watch, time::Instant};

@@ -1,3 +1,5 @@
+//! What Python sends, every type, what is refused, cuts at every byte, and round trips.
+
 use proptest::prelude::*;
 
 use super::*;
