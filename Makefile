@@ -9,7 +9,7 @@ PEERS = nginx-light runit s6
 export PATH := $(PATH):/usr/games:/usr/sbin
 export CARGO_TERM_COLOR ?= never
 
-.PHONY: run build test deps fmt clippy tests docs fuzz bench clean
+.PHONY: run build test deps fmt clippy tests docs bench clean
 
 run: build
 	exec target/release/longhouse serve $(ARGS)
@@ -17,7 +17,7 @@ run: build
 build:
 	cargo build --release --locked
 
-test: deps fmt clippy tests docs fuzz
+test: deps fmt clippy tests docs
 
 # As root: installs what is missing. Otherwise: names what is missing, and the tests that need it say so.
 deps:
@@ -32,20 +32,17 @@ deps:
 	fi
 
 fmt:
-	cargo fmt --check
+	cargo fmt --all --check
 
+# The fuzz targets too; to run one: cargo +nightly fuzz run keeper_wire
 clippy:
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 tests:
 	cargo test --locked
 
 docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
-
-# The fuzz targets keep up with the code; to run one: cargo +nightly fuzz run keeper_wire
-fuzz:
-	RUSTFLAGS="--cfg fuzzing" cargo check --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz
 
 # Compares with runit, s6 and nginx in the same run, where they are installed ($(PEERS)).
 bench:

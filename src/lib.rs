@@ -111,7 +111,7 @@ pub mod console;
 pub mod daemon;
 pub mod discovery;
 pub mod files;
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod games;
 pub mod hosting;

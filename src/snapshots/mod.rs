@@ -43,7 +43,7 @@
 
 pub mod child;
 mod error;
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod handle;
 mod job;

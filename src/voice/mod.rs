@@ -23,7 +23,7 @@
 mod book;
 mod clerk;
 mod error;
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod guests;
 mod handle;

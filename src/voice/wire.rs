@@ -155,7 +155,7 @@ impl Command {
     }
 
     /// As a client sends it, without bytes that it does not need.
-    #[cfg(any(test, fuzzing))]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let (kind, fields) = match *self {
             Self::Create { uid } => (Kind::Create, vec![uid.0]),

@@ -171,7 +171,7 @@ pub struct Definitions {
 }
 
 /// What the fuzz targets feed to this room: a definition in any format.
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub(crate) fn fuzzing(text: &str) {
     let (file, name) = ("fuzzed", "fuzzed");
     native::game(file, name, None, text).ok();

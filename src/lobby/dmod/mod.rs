@@ -12,7 +12,7 @@
 
 mod bucket;
 mod framer;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod link;
 mod process;

@@ -87,7 +87,7 @@ impl Entry {
 }
 
 /// What the fuzz targets feed to this room: a request that is read is read again the same.
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub(crate) fn fuzzing(bytes: &[u8]) {
     wire::Answer::status(bytes, true).ok();
     if let Ok(Some(request)) = wire::Request::decode(bytes, true) {

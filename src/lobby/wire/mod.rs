@@ -10,7 +10,7 @@
 //! ```
 
 pub mod element;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 pub mod numbers;
 mod pen;
