@@ -501,9 +501,12 @@ impl House {
             metrics.lobby(&lobby.figures());
             async move {
                 let servers = hosting.list(&watcher).await.unwrap_or_default();
-                let states = servers.iter().map(|server| server.state);
+                let servers = servers.into_iter().map(|server| {
+                    let players = server.players.map(|players| (server.name, players.online));
+                    (server.state, players)
+                });
                 let voice = voice.census().await;
-                metrics.page(started.elapsed(), states, voice.as_ref())
+                metrics.page(started.elapsed(), servers, voice.as_ref())
             }
         };
         let store = self.store.clone();

@@ -1,5 +1,5 @@
 //! mfiled: a server's files. A path may begin with a slash, which is the server's folder. What no string can carry (a
-//! name or a file that is no text) comes as base64, and may be given so.
+//! name or a file that is no text) comes as base64, and may be given so. What looks at files mounts the server first.
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -10,7 +10,11 @@ use super::{
     method::{Args, Asked, Method, Outcome, Type},
     wire::Value,
 };
-use crate::files::{Entry, FilePath, FilesError, Kind, Page, Replace, Wish};
+use crate::{
+    accounts::{Principal, ServerId, Subject, Verb},
+    files::{Entry, FilePath, FilesError, Kind, Page, Replace, Wish},
+    hosting::HostingError,
+};
 
 /// Entries in one answer, at most.
 const ENTRIES: usize = 10_000;
@@ -137,8 +141,32 @@ fn name(entry: &Entry) -> Vec<u8> {
     )
 }
 
+/// Mounts it first, as mvsrvd would, if who asks may: what the box writes among its files is there only then.
+async fn mounted(services: &Services, by: &Principal, id: ServerId) -> Result<(), Fault> {
+    let hosting = &services.hosting;
+    let view = hosting.get(by, id).await?;
+    let owner = view.owner_id;
+    let subject = Subject::Server { id, owner };
+    if view.mounted || !services.accounts.allows(by, Verb::ServerPower, subject) {
+        return Ok(());
+    }
+    match hosting.mount(by, id).await {
+        Ok(_) => Ok(()),
+        // What cannot be mounted just now has files all the same.
+        Err(
+            HostingError::OverBudget { .. }
+            | HostingError::Unavailable { .. }
+            | HostingError::NoSuchGame(_)
+            | HostingError::Busy { .. }
+            | HostingError::NotStopped(_),
+        ) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 async fn file_list(services: Services, mut asked: Asked) -> Outcome {
     let (id, path) = (asked.args.server()?, path(&mut asked.args)?);
+    mounted(&services, &asked.by, id).await?;
     let files = &services.files;
     let here = files.stat(&asked.by, id, path.clone()).await?;
     let parent = path
@@ -167,6 +195,7 @@ async fn file_list(services: Services, mut asked: Asked) -> Outcome {
 
 async fn file_info(services: Services, mut asked: Asked) -> Outcome {
     let (id, path) = (asked.args.server()?, path(&mut asked.args)?);
+    mounted(&services, &asked.by, id).await?;
     let here = services.files.stat(&asked.by, id, path).await?;
     Ok(entry(&here, told(name(&here))))
 }
@@ -190,6 +219,7 @@ async fn file_delete(services: Services, mut asked: Asked) -> Outcome {
 
 async fn file_get_contents(services: Services, mut asked: Asked) -> Outcome {
     let (id, path) = (asked.args.server()?, path(&mut asked.args)?);
+    mounted(&services, &asked.by, id).await?;
     let reading = services.files.read(&asked.by, id, path.clone()).await?;
     let size = reading.size();
     if size > BYTES {
