@@ -29,7 +29,7 @@ pub(super) fn methods() -> Vec<Method> {
             "file_list",
             "What is in a folder, with `.` and `..`: [{type, filename, filesize, perms, mtime}]. The type is dir, file, \
              dev, fifo or other, perms what the server's user may do as `rwx`, mtime seconds since 1970. At most 10000 \
-             entries: the web API lists larger folders page by page.",
+             entries: the web API lists larger folders page by page. Mounts the server first, if who asks may.",
             file_list,
         )
         .takes("id", Type::Int)
@@ -38,7 +38,7 @@ pub(super) fn methods() -> Vec<Method> {
         Method::new(
             D,
             "file_info",
-            "One file or folder: {type, filename, filesize, perms, mtime}.",
+            "One file or folder: {type, filename, filesize, perms, mtime}. Mounts the server first, if who asks may.",
             file_info,
         )
         .takes("id", Type::Int)
@@ -58,7 +58,8 @@ pub(super) fn methods() -> Vec<Method> {
         Method::new(
             D,
             "file_get_contents",
-            "What a file holds: a string, or base64 where it is no text. At most 12 MiB; /download has no limit.",
+            "What a file holds: a string, or base64 where it is no text. At most 12 MiB; /download has no limit. Mounts the \
+             server first, if who asks may.",
             file_get_contents,
         )
         .takes("id", Type::Int)

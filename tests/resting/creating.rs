@@ -1,6 +1,10 @@
 //! Creating on a disk that has no room: all of it, or nothing.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use nix::mount::{MsFlags, mount};
 use serde_json::json;
@@ -79,22 +83,43 @@ async fn a_creation_that_cannot_be_written_down_is_refused_and_leaves_nothing() 
     if !root("a disk of one's own") {
         return;
     }
-    let mut house = House::unlocked(&[]);
+    // Users enough: none of these servers ever runs.
+    let mut house = House::unlocked(&["hosting.uids=2120000000-2120019999".into()]);
     small_disk(&house.state());
-    house.stock(&[("guests", &game(GUESTS, PLAYERS))]);
+    // Large records, so that few of them take what is set aside for the store.
+    let mut keys = PLAYERS.to_owned();
+    let names: Vec<_> = (0..60).map(|n| format!("pad{n}")).collect();
+    for name in &names {
+        keys += &format!(
+            "\n[settings.{name}]\ntype = \"text\"\ndescription = \"\"\ndefault = \"\"\nmax = 256"
+        );
+    }
+    house.stock(&[("guests", &game(GUESTS, &keys))]);
     house.settle().await;
+    let first = house.create(json!({"game": "guests"})).await;
     let filler = house.state().join("filler");
-    // What is set aside for the store takes some; each that is acknowledged is there.
-    let wish = || Some(json!({"game": "guests", "title": "x".repeat(64)}));
-    let mut made = BTreeSet::new();
+    let settings: BTreeMap<_, _> = names.iter().map(|name| (name, "x".repeat(250))).collect();
+    for change in [json!({ "settings": settings }), json!({"title": "small"})] {
+        loop {
+            fill(&filler);
+            let path = House::at(first, "");
+            let answer = house.call("PATCH", &path, Some(change.clone())).await;
+            if answer.0 != 200 {
+                assert_eq!(code(&answer), (507, "disk-full"), "{answer:?}");
+                break;
+            }
+        }
+    }
+    // The smallest may still have room; each that is acknowledged is there.
+    let mut made = BTreeSet::from([first.to_string()]);
     let refused = loop {
         fill(&filler);
-        let (status, answer) = house.call("POST", "/api/v1/servers", wish()).await;
+        let wish = Some(json!({"game": "guests"}));
+        let (status, answer) = house.call("POST", "/api/v1/servers", wish).await;
         match status {
             201 => made.insert(answer["id"].to_string()),
             _ => break (status, answer),
         };
-        assert!(made.len() < 20_000, "the disk never fills");
     };
     assert_eq!(code(&refused), (507, "disk-full"), "{refused:?}");
     assert_eq!(ids(&house).await, made);

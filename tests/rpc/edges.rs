@@ -86,7 +86,7 @@ tell({{
     // Something lies where the next one's folder would be; then its game is gone, and the door for people closed.
     house.kill();
     house.environment[0].1 = format!("{port}-{}", port + 9);
-    fs::write(house.state().join(format!("servers/{}", id + 2)), "").expect("a file");
+    fs::write(house.state().join(format!("servers/{}", id + 1)), "").expect("a file");
     house.start();
     let script = format!(r#"{HEAD}tell(fault(box.create_server, ada, [1, 2]))"#);
     let id = id.to_string();
@@ -117,7 +117,7 @@ async fn a_fault_names_the_record_of_what_failed() {
         &format!(
             r#"{HEAD}
 tell([fault(box.destroy_server, ada, [server]), fault(box.change_password, ada, [99, "battery staple"]),
-      fault(box.file_delete, ada, [server, "/", "dir"]), fault(box.server_state, ada, [99])])"#
+      fault(box.file_delete, ada, [server, "/nothing", "file"]), fault(box.server_state, ada, [99])])"#
         ),
         &[("ID", &id)],
     )
