@@ -1,23 +1,12 @@
 //! Where the box is put together: lock, open, build, bind, run, drain. The only file that knows every part.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::{self, Write as _},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    num::NonZeroUsize,
-    os::unix::fs::PermissionsExt as _,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+mod listening;
+
+use std::{collections::BTreeMap, num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use nix::{
-    ifaddrs::getifaddrs,
-    net::if_::InterfaceFlags,
-    sys::resource::{Resource, getrlimit, setrlimit},
-};
+use listening::{greet, listen, listen_locally, publish, reachable};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::{
     net::{TcpListener, UnixListener},
     signal::unix::{SignalKind, signal},
@@ -38,7 +27,6 @@ use crate::{
     http::{self, Limits, redirect::Redirects},
     lobby::{self, Lobby},
     mail::{self, Post},
-    net,
     panel::{self, Doors, Finding},
     rpc::{self, Rpc},
     sandbox,
@@ -501,9 +489,12 @@ impl House {
             metrics.lobby(&lobby.figures());
             async move {
                 let servers = hosting.list(&watcher).await.unwrap_or_default();
-                let states = servers.iter().map(|server| server.state);
+                let servers = servers.into_iter().map(|server| {
+                    let players = server.players.map(|players| (server.name, players.online));
+                    (server.state, players)
+                });
                 let voice = voice.census().await;
-                metrics.page(started.elapsed(), states, voice.as_ref())
+                metrics.page(started.elapsed(), servers, voice.as_ref())
             }
         };
         let store = self.store.clone();
@@ -584,110 +575,4 @@ fn findings() -> Vec<Finding> {
             hint: isolation.hint.map(Into::into),
         })
         .collect()
-}
-
-fn listen(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    net::listen(address).map_err(|error| {
-        let hint = match error.kind() {
-            io::ErrorKind::AddrInUse => "; hint: another program has that port: stop it",
-            io::ErrorKind::PermissionDenied => "; hint: ports below 1024 are root's: become root",
-            io::ErrorKind::AddrNotAvailable => "; hint: this box has no such address: take one it has",
-            _ => "",
-        };
-        let or = match hint {
-            "" => "; hint: choose",
-            _ => ", or choose",
-        };
-        anyhow::anyhow!("cannot listen on {address} ({key}): {error}{hint}{or} another with --set {key}=ADDRESS:PORT")
-    })
-}
-
-/// The control socket, for root and the daemon's own user. We hold the state folder's lock, so one that lies there is a dead daemon's.
-fn listen_locally(state: &Path) -> io::Result<UnixListener> {
-    let path = state.join("control.sock");
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    // By way of the folder's descriptor: a socket's path is short, a state folder's need not be.
-    let folder = fs::File::open(state)?;
-    let short = format!(
-        "/proc/self/fd/{}/control.sock",
-        std::os::fd::AsRawFd::as_raw_fd(&folder)
-    );
-    let socket = UnixListener::bind(short)?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-    Ok(socket)
-}
-
-/// `endpoints.json`: whole or not at all, so that whoever waits for it can read it.
-fn publish(state: &Path, endpoints: &BTreeMap<String, String>) -> anyhow::Result<()> {
-    let (part, whole) = (
-        state.join("endpoints.json.part"),
-        state.join("endpoints.json"),
-    );
-    fs::write(&part, serde_json::to_vec_pretty(endpoints)?)
-        .and_then(|()| fs::rename(&part, &whole))
-        .with_context(|| format!("cannot write {}", whole.display()))
-}
-
-/// What an administrator wants to see first. The set-up link is told here alone, and never logged.
-fn greet(config: &Config, endpoints: &BTreeMap<String, String>, token: Option<&str>) {
-    let base = reachable(&endpoints["http.listen"]);
-    let mut text = format!(
-        "Longhouse {}\n  state    {}\n  http     http://{base}\n  admin    http://{}\n  voice    {}\n  lobby    {}\n",
-        env!("CARGO_PKG_VERSION"),
-        config.state.display(),
-        endpoints["admin.listen"],
-        reachable(&endpoints["voice.listen"]),
-        reachable(&endpoints["lobby.listen"]),
-    );
-    if let Some(token) = token {
-        text += &format!("  set-up   http://{base}/setup?token={token}   (once)\n");
-    }
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .ok(); // nobody reads it: then nobody needs it
-}
-
-/// An address that others can type: that of the first network card when we listen on all of them.
-fn reachable(bound: &str) -> String {
-    let Ok(address) = bound.parse::<SocketAddr>() else {
-        return bound.into();
-    };
-    if !address.ip().is_unspecified() {
-        return bound.into();
-    }
-    let card = getifaddrs().ok().and_then(|mut cards| {
-        cards.find_map(|card| {
-            let up = card.flags.contains(InterfaceFlags::IFF_UP);
-            let loopback = card.flags.contains(InterfaceFlags::IFF_LOOPBACK);
-            let address = card.address?.as_sockaddr_in()?.ip();
-            (up && !loopback).then_some(address)
-        })
-    });
-    let host = card.unwrap_or(Ipv4Addr::LOCALHOST);
-    SocketAddr::new(IpAddr::V4(host), address.port()).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_taken_port_is_named_with_its_key_and_what_to_do() {
-        let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = holder.local_addr().unwrap();
-        let error = listen(address, "http.listen").unwrap_err().to_string();
-        for part in [&address.to_string(), "http.listen", "hint:", "--set"] {
-            assert!(error.contains(part), "{part} is missing from {error}");
-        }
-    }
-
-    #[test]
-    fn an_address_to_type_is_never_the_unspecified_one() {
-        assert_eq!(reachable("127.0.0.1:80"), "127.0.0.1:80");
-        assert!(!reachable("0.0.0.0:80").starts_with("0.0.0.0"));
-    }
 }

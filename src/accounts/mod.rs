@@ -67,6 +67,8 @@ use crate::mail::MailError;
 use crate::store::{Catalog, StoreError};
 
 pub use links::success_url;
+#[cfg(test)]
+pub(crate) use names::name as account_name;
 pub use records::{Account, GrantRecord, MailState, MailToken, NameRecord, Session, Setup, Token};
 pub use register::Policy;
 pub use roles::{AccountId, Role, ServerId, Subject, Verb};

@@ -5,7 +5,7 @@ use crate::mail::is_address;
 
 /// A name as it is stored: lowercase, 1 to 32 of a-z, 0-9 and single inner hyphens, starting with a
 /// letter (MyOTTD's rule, so that names fit host names and server names).
-pub(super) fn name(wish: &str) -> Result<String, AccountsError> {
+pub(crate) fn name(wish: &str) -> Result<String, AccountsError> {
     let name = wish.to_ascii_lowercase();
     let good = name.len() <= 32
         && name.starts_with(|first: char| first.is_ascii_lowercase())

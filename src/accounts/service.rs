@@ -24,7 +24,7 @@ use super::{
     throttle::{Throttle, network},
 };
 use crate::{
-    audit::{Actor, Audit, Door},
+    audit::{self, Actor, Audit, Door},
     clock::UnixMillis,
     mail::{self, Post},
     store::{Store, StoreError, Tx},
@@ -175,10 +175,11 @@ impl Accounts {
         work: impl FnOnce(&mut Change<'_, '_>) -> Result<T, AccountsError> + Send + 'static,
     ) -> Result<T, AccountsError> {
         let house = Arc::clone(&self.house);
-        let task = tokio::spawn(async move {
+        let changing = async move {
             let change = house.commit(work);
             house.audit.run(&by, action, subject, detail, change).await
-        });
+        };
+        let task = tokio::spawn(audit::carried(changing));
         match task.await {
             Ok(result) => result,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

@@ -23,6 +23,7 @@
 //! hash of `list` elsewhere now and then.
 
 mod chain;
+mod noted;
 mod records;
 mod service;
 
@@ -34,6 +35,7 @@ use utoipa::ToSchema;
 use crate::clock::UnixMillis;
 use crate::store::{Catalog, StoreError};
 
+pub(crate) use noted::{carried, noting};
 pub use records::{Entry, Head};
 pub use service::Audit;
 

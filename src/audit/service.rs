@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use super::{
     Actor, AuditError, Line, Verdict,
     chain::{self, Walk},
+    noted,
     records::{ENTRIES, HEAD, HEADS},
 };
 use crate::{
@@ -90,6 +91,7 @@ impl Audit {
             Ok(intent) => intent.map_err(AuditError)?,
             Err(_) => return Err(AuditError(StoreError::Closed).into()),
         };
+        noted::note(intent.seq());
         let result = work.await;
         let outcome = match &result {
             Ok(_) => "ok".to_owned(),
@@ -194,6 +196,11 @@ impl Intent {
         line.seq = self.audit.append(&line).await?;
         self.line = Some(line);
         Ok(self)
+    }
+
+    /// Its number, until it has an outcome.
+    fn seq(&self) -> u64 {
+        self.line.as_ref().map_or(0, |line| line.seq)
     }
 
     async fn end(mut self, outcome: String) {

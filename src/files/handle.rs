@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     accounts::{Principal, ServerId, Verb},
-    audit::Audit,
+    audit::{self, Audit},
     clock::UnixMillis,
     hosting::Hosting,
     store::{Catalog, Store},
@@ -157,7 +157,7 @@ impl Files {
     ) -> Result<T, FilesError> {
         let (audit, actor) = (self.0.audit.clone(), by.actor.clone());
         let acting = async move { audit.run(&actor, action, subject(id), detail, work).await };
-        joined(tokio::spawn(acting).await)
+        joined(tokio::spawn(audit::carried(acting)).await)
     }
 
     async fn look<T: Send + 'static>(

@@ -1,8 +1,10 @@
 //! What is asked of hosting less often: classes, mounting, another version, and destroying with a second confirmation.
 
-use super::handle::{Hosting, subject};
+use super::handle::{Hosting, subject, to_the_end};
 use super::service::Command;
-use super::{Class, ClassWish, Create, Creation, HostingError, News, Patch, State, Switch, View};
+use super::{
+    Class, ClassWish, Create, Creation, Desired, HostingError, News, Patch, State, Switch, View,
+};
 use crate::accounts::{AccountId, Principal, ServerId, Subject, Verb};
 
 impl Hosting {
@@ -69,9 +71,12 @@ impl Hosting {
     }
 
     /// Prepares it without starting it: its version is installed, its files are written, its share of the box is
-    /// reserved. Returns when that is done; of a mounted one at once.
+    /// reserved. Returns when that is done; of a mounted one at once, which is nothing done and nothing recorded.
     pub async fn mount(&self, by: &Principal, id: ServerId) -> Result<View, HostingError> {
         self.allow(by, Verb::ServerPower, id)?;
+        if let Some(view) = self.ask(|reply| Command::Mounts(id, reply)).await? {
+            return Ok(self.shown(by, view));
+        }
         let hosting = self.clone();
         let work = async move { hosting.ask(|reply| Command::Mount(id, reply)).await? };
         let view = self.act(by, "server.mount", subject(id), serde_json::json!({}), work);
@@ -106,37 +111,108 @@ impl Hosting {
     ) -> Result<Switch, HostingError> {
         self.allow(by, Verb::ServerConfigure, id)?;
         let before = self.get(by, id).await?;
-        let known = self
-            .games()
-            .into_iter()
-            .find(|game| game.name == before.game);
-        // What cannot be had stops no game.
-        if let Some(game) = &known {
-            if !game.versions.contains(&version) {
-                let game = before.game;
-                return Err(HostingError::NoSuchVersion { game, version });
-            }
-            if let Some(why) = game.missing.get(&version) {
-                let (game, why) = (before.game, why.clone());
-                return Err(HostingError::Unavailable { game, why });
-            }
-        }
-        let rests = |view: &View| matches!(view.state, State::Stopped | State::Failed);
-        let stopped = !rests(&before);
+        self.can_be_had(&before.game, &version)?;
+        let stopped = !matches!(before.state, State::Stopped | State::Failed);
         if stopped {
-            let news = self.news();
-            self.stop(by, id).await?;
-            self.until(by, id, news, rests).await?;
+            self.rest(by, id).await?;
         }
+        Ok(Switch {
+            stopped,
+            from: before.version,
+            server: self.choose(by, id, version).await?,
+        })
+    }
+
+    /// Has it prepared with the version of its record, after that became `version`, if one is said. What is prepared
+    /// with another one is unmounted and mounted anew; if it runs it is stopped for that, and started again. Done to the
+    /// end, even when whoever asked does not wait for it.
+    pub(crate) async fn remount(
+        &self,
+        by: &Principal,
+        id: ServerId,
+        version: Option<String>,
+    ) -> Result<View, HostingError> {
+        self.allow(by, Verb::ServerPower, id)?;
+        if version.is_some() {
+            self.allow(by, Verb::ServerConfigure, id)?;
+        }
+        let (hosting, by) = (self.clone(), by.clone());
+        let work = async move { hosting.remounted(&by, id, version).await };
+        to_the_end(work).await
+    }
+
+    async fn remounted(
+        &self,
+        by: &Principal,
+        id: ServerId,
+        version: Option<String>,
+    ) -> Result<View, HostingError> {
+        let mut before = self.get(by, id).await?;
+        if before.mounted && before.mounted_version.is_none() && before.desired == Desired::Down {
+            before = self.mount(by, id).await?; // somebody else's, which is under way
+        }
+        let wanted = version.unwrap_or_else(|| before.version.clone());
+        let switches = wanted != before.version;
+        let stale = match &before.mounted_version {
+            Some(mounted) => *mounted != wanted,
+            None => before.mounted && switches,
+        };
+        if switches || stale {
+            self.can_be_had(&before.game, &wanted)?;
+        }
+        let ran = before.desired == Desired::Up && before.state != State::Failed;
+        if stale && before.state != State::Stopped {
+            self.rest(by, id).await?;
+        }
+        if switches {
+            self.choose(by, id, wanted).await?;
+        }
+        if stale {
+            self.unmount(by, id).await?;
+        }
+        let mounted = self.mount(by, id).await?;
+        match stale && ran {
+            true => self.start(by, id).await,
+            false => Ok(mounted),
+        }
+    }
+
+    /// What cannot be had stops no game.
+    fn can_be_had(&self, game: &str, version: &str) -> Result<(), HostingError> {
+        let Some(known) = self.games().into_iter().find(|known| known.name == game) else {
+            return Ok(()); // which says more when it is used
+        };
+        let (game, version) = (game.to_owned(), version.to_owned());
+        if !known.versions.contains(&version) {
+            return Err(HostingError::NoSuchVersion { game, version });
+        }
+        match known.missing.get(&version).cloned() {
+            Some(why) => Err(HostingError::Unavailable { game, why }),
+            None => Ok(()),
+        }
+    }
+
+    /// Stops it, and waits until it has ended, or somebody wants it up again.
+    async fn rest(&self, by: &Principal, id: ServerId) -> Result<(), HostingError> {
+        let news = self.news();
+        self.stop(by, id).await?;
+        self.until(by, id, news, |view| {
+            matches!(view.state, State::Stopped | State::Failed) || view.desired == Desired::Up
+        })
+        .await
+    }
+
+    async fn choose(
+        &self,
+        by: &Principal,
+        id: ServerId,
+        version: String,
+    ) -> Result<View, HostingError> {
         let patch = Patch {
             version: Some(version),
             ..Patch::default()
         };
-        Ok(Switch {
-            stopped,
-            from: before.version,
-            server: self.update(by, id, patch).await?,
-        })
+        self.update(by, id, patch).await
     }
 
     /// Waits until a server reads so. A stop ends within the times that its definition names.

@@ -55,7 +55,9 @@ impl Service {
                             worker.launch(&order, head, &cancel, installing).await
                         }
                     };
-                    inputs.send(Input::Launched(id, launched)).await.ok();
+                    let mounted = worker.mounted(id).await;
+                    let input = Input::Launched(id, launched, mounted);
+                    inputs.send(input).await.ok();
                 });
             }
             Effect::Mount => {
@@ -64,7 +66,7 @@ impl Service {
                 let (head, cancel) = (entry.head.clone(), entry.cancel.clone());
                 let game = entry.server.game.clone();
                 tokio::spawn(async move {
-                    let mounted = match order {
+                    let done = match order {
                         None => Err(gone(&game)),
                         Some(order) => {
                             let installing =
@@ -72,7 +74,8 @@ impl Service {
                             worker.mount(&order, head, &cancel, installing).await
                         }
                     };
-                    inputs.send(Input::Mounted(id, mounted)).await.ok();
+                    let mounted = worker.mounted(id).await;
+                    inputs.send(Input::Mounted(id, done, mounted)).await.ok();
                 });
             }
             Effect::Unmount => {

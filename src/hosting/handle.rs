@@ -1,7 +1,7 @@
 //! What every door holds: rights are checked here, and each change is recorded before it is made.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
@@ -19,7 +19,7 @@ use super::state::{BOX, Rank};
 use super::{Create, Fault, Game, HostingError, News, Patch, View};
 use super::{scribe, sockets, steward};
 use crate::accounts::{AccountId, Accounts, Principal, ServerId, Subject, Verb};
-use crate::audit::Audit;
+use crate::audit::{self, Audit};
 use crate::keeper::Request;
 use crate::store::{Catalog, Store};
 use crate::worker::{Worker, WorkerError};
@@ -142,6 +142,8 @@ pub fn open(
         bin: BTreeMap::new(),
         drafts: BTreeMap::new(),
         next_draft: 0,
+        unseen: BTreeSet::new(),
+        held: BTreeMap::new(),
         news,
         next_news: 1,
         scribe: jobs,
@@ -236,13 +238,7 @@ impl Hosting {
     ) -> Result<T, HostingError> {
         let (audit, actor) = (self.audit.clone(), by.actor.clone());
         let acting = async move { audit.run(&actor, action, subject, detail, work).await };
-        match tokio::spawn(acting).await {
-            Ok(done) => done,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(HostingError::Closed),
-            },
-        }
+        to_the_end(acting).await
     }
 
     /// The servers that `by` may see, by id.
@@ -432,6 +428,19 @@ impl Hosting {
         let detail = serde_json::json!({ "command": word });
         self.act(by, "server.command", subject(id), detail, work)
             .await
+    }
+}
+
+/// Runs `work` also when whoever asked for it does not wait any more.
+pub(super) async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, HostingError>> + Send + 'static,
+) -> Result<T, HostingError> {
+    match tokio::spawn(audit::carried(work)).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(HostingError::Closed),
+        },
     }
 }
 

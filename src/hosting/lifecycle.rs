@@ -86,7 +86,7 @@ pub(super) enum Event {
     FoundAlive,
     /// None is there, and nothing of the server runs.
     FoundDown,
-    /// None is there: the last one gave up.
+    /// None is there: the last one gave up, or the box has no room for another.
     FoundFailed,
     /// None is there: the last one died, and may have left something.
     FoundDead,

@@ -37,6 +37,7 @@ pub(crate) mod ports;
 mod reading;
 pub(crate) mod records;
 mod reports;
+mod resuming;
 mod scribe;
 mod seeing;
 mod service;

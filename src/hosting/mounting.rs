@@ -10,7 +10,7 @@ use super::scribe::{Reply, Then};
 use super::service::{Input, Service};
 use super::state::{self, Entry};
 use super::steward::Chore;
-use super::{Desired, Exit, HostingError, State};
+use super::{Desired, Exit, HostingError, State, View};
 use crate::accounts::ServerId;
 use crate::clock::UnixMillis;
 use crate::keeper::{Phase, Request};
@@ -21,6 +21,32 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// The least time between two measurements of all files, and how many times as long as they take.
 const MEASURE: Duration = Duration::from_secs(5);
 const REST: u32 = 20;
+
+/// What mounting a server comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mounting {
+    /// It is mounted, or is on its way there.
+    Nothing,
+    /// Somebody else's mount will do.
+    Wait,
+    Prepare,
+    /// It is being given back, and after that it is not mounted.
+    Busy,
+    /// A start failed; before it is mounted it is stopped.
+    Failed,
+}
+
+fn mounting(life: Life, mounted: bool, started: bool) -> Mounting {
+    match life {
+        Life::Mounting => Mounting::Wait,
+        Life::Unmounting => Mounting::Busy,
+        // A start is on its way to the disk: that mounts it.
+        Life::Down if mounted || started => Mounting::Nothing,
+        Life::Down => Mounting::Prepare,
+        Life::Failed if !mounted => Mounting::Failed,
+        _ => Mounting::Nothing,
+    }
+}
 
 impl Entry {
     /// Puts a line of the box on its console, while a keeper is there to write it.
@@ -128,26 +154,34 @@ impl Service {
         }
     }
 
+    /// How it is, if mounting it would do nothing.
+    pub(super) fn mounts(&self, id: ServerId) -> Option<View> {
+        let nothing = self.mountable(id).is_ok_and(|something| !something);
+        let entry = self.servers.get(&id).filter(|_| nothing);
+        entry.map(|entry| self.view(entry))
+    }
+
     /// Whether there is something to do, or to wait for.
     fn mountable(&self, id: ServerId) -> Result<bool, HostingError> {
         let entry = self.lasting(id)?;
-        match entry.course.life {
-            Life::Mounting => Ok(true),
-            // A start is on its way to the disk: that mounts it.
-            Life::Down if entry.mounted.is_some() || entry.server.desired == Desired::Up => {
-                Ok(false)
-            }
-            Life::Down => {
+        let started = entry.server.desired == Desired::Up;
+        match mounting(entry.course.life, entry.mounted.is_some(), started) {
+            Mounting::Nothing => Ok(false),
+            Mounting::Wait => Ok(true),
+            Mounting::Prepare => {
                 self.game(&entry.server.game)?
                     .available(&entry.server.version)?;
                 self.afford(id)?;
                 Ok(true)
             }
-            Life::Failed | Life::Unmounting if entry.mounted.is_none() => Err(HostingError::Busy {
+            Mounting::Busy => Err(HostingError::Busy {
                 id: id.0,
-                state: crate::telemetry::state_word(entry.state()).into(),
+                state: "being unmounted".into(),
             }),
-            _ => Ok(false),
+            Mounting::Failed => {
+                self.afford(id)?;
+                Err(HostingError::NotStopped(id.0))
+            }
         }
     }
 
@@ -160,6 +194,7 @@ impl Service {
                 Some(why) => {
                     tracing::error!(server = id.0, why, "cannot be prepared");
                     entry.mounted = None;
+                    entry.prepared = None;
                     entry.trouble = Some(Exit {
                         at: UnixMillis::now(),
                         code: None,
@@ -199,7 +234,7 @@ impl Service {
         let failed = done.err().map(|error| error.to_string());
         if let Some(entry) = self.servers.get_mut(&id) {
             match &failed {
-                None => entry.mounted = None,
+                None => (entry.mounted, entry.prepared) = (None, None),
                 Some(why) => {
                     tracing::error!(server = id.0, why, "what it had cannot be given back")
                 }
@@ -389,5 +424,24 @@ impl Service {
             true => Err(HostingError::NotStopped(id.0)),
             false => Ok(entry.server.clone()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_being_given_back_is_not_said_to_be_mounted() {
+        // It is reserved until that is done.
+        for mounted in [true, false] {
+            assert_eq!(mounting(Life::Unmounting, mounted, false), Mounting::Busy);
+        }
+        assert_eq!(mounting(Life::Down, true, false), Mounting::Nothing);
+        assert_eq!(mounting(Life::Down, false, true), Mounting::Nothing);
+        assert_eq!(mounting(Life::Down, false, false), Mounting::Prepare);
+        assert_eq!(mounting(Life::Mounting, true, false), Mounting::Wait);
+        assert_eq!(mounting(Life::Kept, true, true), Mounting::Nothing);
+        assert_eq!(mounting(Life::Failed, false, true), Mounting::Failed);
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Server {
     pub(crate) id: ServerId,
     /// 0: the box itself.
     pub(crate) owner: AccountId,
-    /// `{owner}_{id}`.
+    /// `{owner}_{id}`; an owner of one letter is followed by a hyphen.
     pub(crate) name: String,
     pub(crate) title: String,
     pub(crate) game: String,

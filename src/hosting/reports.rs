@@ -15,7 +15,7 @@ use crate::accounts::ServerId;
 use crate::clock::UnixMillis;
 use crate::keeper::{Client, Phase, Status};
 use crate::store::StoreError;
-use crate::worker::{Found, WorkerError};
+use crate::worker::{Found, Mounted, WorkerError};
 
 /// A keeper that lived shorter than this is not replaced at once.
 const YOUNG: Duration = Duration::from_secs(1);
@@ -29,11 +29,17 @@ impl Service {
             }
             Input::Found(id, found, head, mounted) => {
                 if let Some(entry) = self.servers.get_mut(&id) {
-                    entry.mounted = entry.mounted.or(mounted);
+                    entry.mounted = entry.mounted.or(mounted.as_ref().map(|mounted| mounted.at));
+                    entry.prepared = mounted.map(|mounted| mounted.version);
                 }
+                self.unseen.remove(&id);
                 self.found(id, found, head);
+                self.resume();
             }
-            Input::Mounted(id, done) => self.mounted(id, done),
+            Input::Mounted(id, done, mounted) => {
+                self.prepared(id, mounted);
+                self.mounted(id, done);
+            }
             Input::Unmounted(id, done) => self.unmounted(id, done),
             Input::Players(id, epoch, seen, say) => {
                 let entry = self.servers.get_mut(&id);
@@ -52,27 +58,10 @@ impl Service {
                     self.tell(id);
                 }
             }
-            Input::Launched(id, launched) => match launched {
-                Ok(Found::Alive(client)) => {
-                    self.keep(id, client);
-                    self.step(id, Happened::Launched);
-                    self.rewrite(id);
-                }
-                // Its game was given up before we came to know its keeper.
-                Ok(Found::Ended(status)) => {
-                    self.step(id, Happened::Launched);
-                    if let Some(entry) = self.servers.get_mut(&id) {
-                        entry.installing = false;
-                        entry.kept = Instant::now();
-                        let epoch = entry.epoch;
-                        self.lost(id, epoch, status);
-                    }
-                }
-                Err(error) => {
-                    let event = self.unlaunched(id, &error);
-                    self.step(id, event);
-                }
-            },
+            Input::Launched(id, launched, mounted) => {
+                self.prepared(id, mounted);
+                self.launched(id, launched);
+            }
             Input::Status(id, epoch, status) => {
                 if let Some(entry) = self
                     .servers
@@ -127,6 +116,37 @@ impl Service {
                         self.write(Change::Forget(id), Then::Forgotten);
                     }
                 }
+            }
+        }
+    }
+
+    /// What is prepared of a server now.
+    fn prepared(&mut self, id: ServerId, mounted: Option<Mounted>) {
+        if let Some(entry) = self.servers.get_mut(&id) {
+            entry.prepared = mounted.map(|mounted| mounted.version);
+        }
+    }
+
+    fn launched(&mut self, id: ServerId, launched: Result<Found, WorkerError>) {
+        match launched {
+            Ok(Found::Alive(client)) => {
+                self.keep(id, client);
+                self.step(id, Happened::Launched);
+                self.rewrite(id);
+            }
+            // Its game was given up before we came to know its keeper.
+            Ok(Found::Ended(status)) => {
+                self.step(id, Happened::Launched);
+                if let Some(entry) = self.servers.get_mut(&id) {
+                    entry.installing = false;
+                    entry.kept = Instant::now();
+                    let epoch = entry.epoch;
+                    self.lost(id, epoch, status);
+                }
+            }
+            Err(error) => {
+                let event = self.unlaunched(id, &error);
+                self.step(id, event);
             }
         }
     }
@@ -281,6 +301,10 @@ impl Service {
                     tracing::warn!(server = id.0, reason, "ended while the daemon was away");
                 }
                 entry.status = status;
+                if entry.course.want == Want::Up && event != Happened::FoundFailed {
+                    self.held.insert(id, event);
+                    return;
+                }
                 event
             }
             Err(error) => {

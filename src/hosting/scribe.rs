@@ -130,6 +130,13 @@ async fn manifest(
     }
 }
 
+/// `{owner}_{id}`, as MyOTTD's pattern has it: `^[a-z][a-z0-9-]+_[0-9]+$`. An owner of one letter is given a hyphen, with
+/// which no other's name ends.
+fn named(owner: &str, id: ServerId) -> String {
+    let filler = if owner.len() == 1 { "-" } else { "" };
+    format!("{owner}{filler}_{}", id.0)
+}
+
 async fn write(store: &Store, changes: Vec<Change>) -> Result<Vec<Option<Server>>, StoreError> {
     store
         .write(move |tx| {
@@ -138,7 +145,7 @@ async fn write(store: &Store, changes: Vec<Change>) -> Result<Vec<Option<Server>
                 written.push(match change {
                     Change::Create(mut server, owner) => {
                         server.id = ServerId(tx.next_id("server")?);
-                        server.name = format!("{owner}_{}", server.id.0);
+                        server.name = named(&owner, server.id);
                         tx.put(SERVERS, key(server.id), &server)?;
                         Some(server)
                     }
@@ -159,4 +166,32 @@ async fn write(store: &Store, changes: Vec<Change>) -> Result<Vec<Option<Server>
             Ok(written)
         })
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::account_name;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_owner_of_one_letter_has_servers_too() {
+        assert_eq!(named("a", ServerId(3)), "a-_3");
+        assert_eq!(named("ada", ServerId(3)), "ada_3");
+    }
+
+    proptest! {
+        #[test]
+        fn every_servers_name_fits_the_pattern_and_is_no_others(
+            wish in prop_oneof!["[a-zA-Z](-?[a-z0-9]){0,31}", "[a-z0-9-]{1,4}"],
+            other in "[a-z](-?[a-z0-9]){0,3}",
+            id in any::<u64>(),
+        ) {
+            let Ok(owner) = account_name(&wish) else { return Ok(()) };
+            let pattern = regex::Regex::new("^[a-z][a-z0-9-]+_[0-9]+$").unwrap();
+            let name = named(&owner, ServerId(id));
+            prop_assert!(pattern.is_match(&name), "{}", name);
+            prop_assert_eq!(name == named(&other, ServerId(id)), owner == other);
+        }
+    }
 }

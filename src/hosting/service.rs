@@ -1,7 +1,7 @@
 //! The one task that owns all servers. All waiting is in `run`, all change in the synchronous methods below it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,7 +25,7 @@ use crate::clock::UnixMillis;
 use crate::console::Reader;
 use crate::keeper::{Client, Status};
 use crate::store::{Store, StoreError};
-use crate::worker::{Found, Usage, Worker, WorkerError};
+use crate::worker::{Found, Mounted, Usage, Worker, WorkerError};
 
 /// How many servers are looked after at the same time when the daemon starts.
 pub(super) const LOOKS: usize = 64;
@@ -55,6 +55,8 @@ pub(super) enum Command {
     },
     /// Prepare it, and start nothing; answered when that is done.
     Mount(ServerId, Reply),
+    /// How it is, if mounting it would do nothing.
+    Mounts(ServerId, oneshot::Sender<Option<View>>),
     /// Give back what was prepared, for this reason; answered when that is done.
     Unmount(ServerId, String, Reply),
     /// What a rule wants, if it still does.
@@ -90,20 +92,17 @@ pub(super) enum Input {
     },
     /// Its folder is laid out, or could not be.
     LaidOut(u64, Box<Server>, Result<(), WorkerError>, Reply),
-    /// With the console's head, and since when it is mounted.
-    Found(
-        ServerId,
-        Result<Found, WorkerError>,
-        u64,
-        Option<UnixMillis>,
-    ),
-    Mounted(ServerId, Result<(), WorkerError>),
+    /// With the console's head, and what is mounted.
+    Found(ServerId, Result<Found, WorkerError>, u64, Option<Mounted>),
+    /// With what is mounted now.
+    Mounted(ServerId, Result<(), WorkerError>, Option<Mounted>),
     Unmounted(ServerId, Result<(), WorkerError>),
     /// Who plays, and what its console shall say of that.
     Players(ServerId, u64, Seen, Option<&'static str>),
     Measured(Vec<(ServerId, Usage)>),
     Installing(ServerId),
-    Launched(ServerId, Result<Found, WorkerError>),
+    /// With what is mounted now.
+    Launched(ServerId, Result<Found, WorkerError>, Option<Mounted>),
     Status(ServerId, u64, Status),
     Lost(ServerId, u64, Option<Status>),
     Swept(ServerId, Result<(), WorkerError>),
@@ -127,6 +126,10 @@ pub(super) struct Service {
     /// Those on their way to the disk for the first time, which hold their ports and users already.
     pub(super) drafts: BTreeMap<u64, Server>,
     pub(super) next_draft: u64,
+    /// Those that have not been looked for yet since the daemon started.
+    pub(super) unseen: BTreeSet<ServerId>,
+    /// Those that were up and are not, with how they were found: each waits for its turn to be started again.
+    pub(super) held: BTreeMap<ServerId, Happened>,
     pub(super) news: broadcast::Sender<News>,
     pub(super) next_news: u64,
     pub(super) scribe: mpsc::Sender<Job>,
@@ -175,7 +178,8 @@ impl Service {
         mut commands: mpsc::Receiver<Command>,
         mut inputs: mpsc::Receiver<Input>,
     ) {
-        for id in self.servers.keys().copied().collect::<Vec<_>>() {
+        self.unseen = self.servers.keys().copied().collect();
+        for id in self.unseen.clone() {
             self.act(id, Effect::Look);
         }
         let mut purge = tokio::time::interval(PURGE);

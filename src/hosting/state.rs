@@ -52,6 +52,8 @@ pub(super) struct Entry {
     pub(super) mounting: Vec<Reply>,
     /// Since when it is prepared, or being so; its share of the box is reserved.
     pub(super) mounted: Option<UnixMillis>,
+    /// The version that was prepared last, which is the one that runs.
+    pub(super) prepared: Option<String>,
     /// Why it is being unmounted, for its console.
     pub(super) because: String,
     /// Who plays, as its watcher last said.
@@ -89,6 +91,7 @@ impl Entry {
             waiting: Vec::new(),
             mounting: Vec::new(),
             mounted: None,
+            prepared: None,
             because: String::new(),
             crowd: None,
             due: None,
@@ -200,6 +203,7 @@ impl Entry {
             limits,
             idle: server.idle,
             mounted: self.mounted.is_some(),
+            mounted_version: self.prepared.clone().filter(|_| self.mounted.is_some()),
             players: crowd.filter(|_| game.is_some()).map(|seen| Online {
                 online: seen.online,
                 max,

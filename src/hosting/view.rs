@@ -143,6 +143,8 @@ pub struct View {
     pub idle: Idle,
     /// Whether it is prepared, with its class's share of the box reserved for it.
     pub mounted: bool,
+    /// The version that is prepared, and that runs while anything does; null until it is.
+    pub mounted_version: Option<String>,
     /// Who plays; null when it does not run, and when nobody can know.
     pub players: Option<Online>,
     /// What an owner should know: isolation or limits that this box cannot give, ports that were skipped.

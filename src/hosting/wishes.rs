@@ -62,6 +62,7 @@ impl Service {
                 }
             },
             Command::Mount(id, reply) => self.mount(id, reply),
+            Command::Mounts(id, reply) => drop(reply.send(self.mounts(id))),
             Command::Unmount(id, because, reply) => self.unmount(id, because, reply),
             Command::Rule(id, due, reply) => self.rule(id, due, reply),
             Command::Mark(id, reply) => match self.marked(id) {

@@ -264,7 +264,7 @@ impl From<SnapshotsError> for Fault {
             SnapshotsError::NoSuchSnapshot { .. } => Code::NoSuchSnapshot,
             SnapshotsError::NoSuchPath(_) | SnapshotsError::Empty(_) => Code::NoSuchPath,
             SnapshotsError::Busy(_) | SnapshotsError::WouldNotStop(_) => Code::Busy,
-            SnapshotsError::Running(_) => Code::ServerRunning,
+            SnapshotsError::Running(_) => Code::NotStopped,
             SnapshotsError::Inconsistent(_) => Code::NotConsistent,
             SnapshotsError::NothingToUndo(_) => Code::NothingToUndo,
             SnapshotsError::DiskFull(_) => Code::DiskFull,

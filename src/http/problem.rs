@@ -100,8 +100,6 @@ pub enum Code {
     NotRunning,
     /// The server is doing something else.
     Busy,
-    /// Only a stopped server can have that.
-    ServerRunning,
     /// A consistent snapshot was asked for, and could not be had.
     NotConsistent,
     /// Nothing was restored that could be undone.
@@ -209,9 +207,7 @@ impl Code {
             BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             NameTaken | LastAdmin | GameUnavailable | NoFreePort | PortTaken | NotRunning
             | Busy | Unconfirmed | NotStopped | NotMarked | OverBudget | LobbyRefused
-            | ServerRunning | NotConsistent | NothingToUndo | TooManySchedules => {
-                StatusCode::CONFLICT
-            }
+            | NotConsistent | NothingToUndo | TooManySchedules => StatusCode::CONFLICT,
             BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             BadName | BadPassword | BadField | BadArchive | NoSuchGame | NoSuchVersion => {

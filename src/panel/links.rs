@@ -16,6 +16,7 @@ use crate::{
         problem::{Code, Fault},
         routes::{Call, Route, bare},
     },
+    rpc,
 };
 
 const FRAME: &str = include_str!("../../data/web/link.html");
@@ -36,7 +37,7 @@ pub(super) fn routes() -> Vec<Route<State>> {
         .query("uid", "the account's id")
         .query("user_id", "the same, as older programs say it")
         .query("token", "the link's secret")
-        .faults(&[Code::LinkGone, Code::LockedOut]),
+        .faults(&[Code::LinkGone, Code::NoSuchAccount, Code::LockedOut]),
         Route::new(
             Method::GET,
             "/reset",
@@ -83,7 +84,7 @@ async fn verify(doors: State, call: Call) -> Outcome {
                 }
             }
         }
-        Err(error) => Ok(failed(error)),
+        Err(error) => Ok(unverified(error)),
     }
 }
 
@@ -145,14 +146,34 @@ fn broken() -> Response {
     page(StatusCode::BAD_REQUEST, "This link is not whole", text)
 }
 
+/// Why an address was not verified: for a person, and with MyOTTD's number and name for a program.
+fn unverified(error: AccountsError) -> Response {
+    let (code, title, text) = match &error {
+        AccountsError::AlreadyVerified(_) => (
+            rpc::Code::VerifyDone,
+            "Verified already",
+            "This mail address has been verified already: there is nothing left to do.",
+        ),
+        AccountsError::NoSuchAccount(_) => (
+            rpc::Code::VerifyUid,
+            "This link is of no account",
+            "Nobody here has this link's number. An account that is not verified in time is removed: register anew.",
+        ),
+        AccountsError::LinkGone => (
+            rpc::Code::VerifyToken,
+            "This link is no longer good",
+            "It has been used, has expired, or gave way to a newer one. Ask for another.",
+        ),
+        _ => return failed(error),
+    };
+    let (number, name) = (code.number(), code.name());
+    let text = format!("<p>{text}</p>\n<p><code>{number} [{name}]</code></p>");
+    page(Fault::from(error).code.status(), title, &text)
+}
+
 /// What went wrong, for a person.
 fn failed(error: AccountsError) -> Response {
     let (title, text) = match &error {
-        AccountsError::AlreadyVerified(_) => (
-            "Verified already",
-            "<p>This mail address has been verified already: there is nothing left to do.</p>"
-                .into(),
-        ),
         // Whether there is such an account is not a stranger's to know.
         AccountsError::LinkGone | AccountsError::NoSuchAccount(_) => (
             "This link is no longer good",

@@ -24,7 +24,7 @@ const JOB: &[Code] = &[
     Code::NoSuchPath,
     Code::BadField,
     Code::Busy,
-    Code::ServerRunning,
+    Code::NotStopped,
     Code::NotConsistent,
     Code::NothingToUndo,
     Code::SnapshotDamaged,

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! the framework's:      [api.auth.password] the secret is wrong
-//! raised by a method:   (-1) [vservers.no_such_server] no server 7        -1: the original's audit record, none here
+//! raised by a method:   (-1) [vservers.no_such_server] no server 7        -1: nothing was recorded of it
+//!                       (34) [vservers.busy] server 7 is stopping: ...    34: the seq of its intent in the audit log
 //! 8001 and 8002:        function server_strat not found                    as the original's library says it
 //! ```
 //!
@@ -122,6 +123,9 @@ codes! {
     Marshal = 8002, "";
 }
 
+/// The seq of an audit record, where there is one.
+type Record = Option<u64>;
+
 /// Why a call has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
@@ -129,8 +133,8 @@ pub(crate) struct Fault {
     pub(crate) code: Code,
     /// What a person can act upon; fit for strangers.
     pub(crate) text: String,
-    /// By a method rather than by what is around it.
-    raised: bool,
+    /// By a method rather than by what is around it, with the audit record that it left.
+    raised: Option<Record>,
 }
 
 impl Fault {
@@ -140,7 +144,7 @@ impl Fault {
         Self {
             code,
             text,
-            raised: false,
+            raised: None,
         }
     }
 
@@ -155,9 +159,9 @@ impl Fault {
         Self::new(Code::Argument, format!("{name}: {why}"))
     }
 
-    /// Raised by a method.
-    pub(super) fn raised(mut self) -> Self {
-        self.raised = true;
+    /// Raised by a method that left this record.
+    pub(super) fn raised(mut self, record: Record) -> Self {
+        self.raised = Some(record);
         self
     }
 
@@ -165,8 +169,9 @@ impl Fault {
         let (code, name, text) = (self.code.number(), self.code.name(), self.text);
         let text = match (name, self.raised) {
             ("", _) => text,
-            (_, false) => format!("[{name}] {text}"),
-            (_, true) => format!("(-1) [{name}] {text}"),
+            (_, None) => format!("[{name}] {text}"),
+            (_, Some(None)) => format!("(-1) [{name}] {text}"),
+            (_, Some(Some(record))) => format!("({record}) [{name}] {text}"),
         };
         Response::Fault { code, text }
     }
@@ -316,13 +321,29 @@ mod tests {
             told(fault()),
             (3001, "[vservers.no_such_server] no server 7".into())
         );
-        let raised = told(fault().raised()).1;
-        assert_eq!(raised, "(-1) [vservers.no_such_server] no server 7");
+        let raised = |record| told(fault().raised(record)).1;
+        assert_eq!(raised(None), "(-1) [vservers.no_such_server] no server 7");
+        assert_eq!(
+            raised(Some(34)),
+            "(34) [vservers.no_such_server] no server 7"
+        );
         let unknown = Fault::new(Code::Function, "function x not found");
         assert_eq!(
-            told(unknown.raised()),
+            told(unknown.raised(None)),
             (8001, "function x not found".into())
         );
+    }
+
+    #[test]
+    fn what_is_too_much_at_once_and_what_comes_too_late_are_told_apart() {
+        for (fault, code) in [
+            (Fault::from(AccountsError::Busy), Code::TooBusy),
+            (Fault::from(MailError::Full(9)), Code::TooBusy),
+            (Fault::from(HostingError::Closed), Code::Closing),
+            (Fault::from(StoreError::Closed), Code::Closing),
+        ] {
+            assert_eq!(fault.code, code, "{fault:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,10 @@ use super::{
     fault::{Code, Fault},
     wire::Value,
 };
-use crate::accounts::{Caller, Principal, ServerId};
+use crate::{
+    accounts::{Caller, Principal, ServerId},
+    audit,
+};
 
 /// What an argument or a result is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,7 +220,8 @@ impl Method {
     }
 
     pub(super) async fn run(&self, services: Services, asked: Asked) -> Outcome {
-        (self.work)(services, asked).await.map_err(Fault::raised)
+        let (done, record) = audit::noting((self.work)(services, asked)).await;
+        done.map_err(|fault| fault.raised(record))
     }
 }
 

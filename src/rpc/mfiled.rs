@@ -1,5 +1,5 @@
 //! mfiled: a server's files. A path may begin with a slash, which is the server's folder. What no string can carry (a
-//! name or a file that is no text) comes as base64, and may be given so.
+//! name or a file that is no text) comes as base64, and may be given so. What looks at files mounts the server first.
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -10,7 +10,11 @@ use super::{
     method::{Args, Asked, Method, Outcome, Type},
     wire::Value,
 };
-use crate::files::{Entry, FilePath, FilesError, Kind, Page, Replace, Wish};
+use crate::{
+    accounts::{Principal, ServerId, Subject, Verb},
+    files::{Entry, FilePath, FilesError, Kind, Page, Replace, Wish},
+    hosting::HostingError,
+};
 
 /// Entries in one answer, at most.
 const ENTRIES: usize = 10_000;
@@ -25,7 +29,7 @@ pub(super) fn methods() -> Vec<Method> {
             "file_list",
             "What is in a folder, with `.` and `..`: [{type, filename, filesize, perms, mtime}]. The type is dir, file, \
              dev, fifo or other, perms what the server's user may do as `rwx`, mtime seconds since 1970. At most 10000 \
-             entries: the web API lists larger folders page by page.",
+             entries: the web API lists larger folders page by page. Mounts the server first, if who asks may.",
             file_list,
         )
         .takes("id", Type::Int)
@@ -34,7 +38,7 @@ pub(super) fn methods() -> Vec<Method> {
         Method::new(
             D,
             "file_info",
-            "One file or folder: {type, filename, filesize, perms, mtime}.",
+            "One file or folder: {type, filename, filesize, perms, mtime}. Mounts the server first, if who asks may.",
             file_info,
         )
         .takes("id", Type::Int)
@@ -54,7 +58,8 @@ pub(super) fn methods() -> Vec<Method> {
         Method::new(
             D,
             "file_get_contents",
-            "What a file holds: a string, or base64 where it is no text. At most 12 MiB; /download has no limit.",
+            "What a file holds: a string, or base64 where it is no text. At most 12 MiB; /download has no limit. Mounts the \
+             server first, if who asks may.",
             file_get_contents,
         )
         .takes("id", Type::Int)
@@ -137,8 +142,32 @@ fn name(entry: &Entry) -> Vec<u8> {
     )
 }
 
+/// Mounts it first, as mvsrvd would, if who asks may: what the box writes among its files is there only then.
+async fn mounted(services: &Services, by: &Principal, id: ServerId) -> Result<(), Fault> {
+    let hosting = &services.hosting;
+    let view = hosting.get(by, id).await?;
+    let owner = view.owner_id;
+    let subject = Subject::Server { id, owner };
+    if view.mounted || !services.accounts.allows(by, Verb::ServerPower, subject) {
+        return Ok(());
+    }
+    match hosting.mount(by, id).await {
+        Ok(_) => Ok(()),
+        // What cannot be mounted just now has files all the same.
+        Err(
+            HostingError::OverBudget { .. }
+            | HostingError::Unavailable { .. }
+            | HostingError::NoSuchGame(_)
+            | HostingError::Busy { .. }
+            | HostingError::NotStopped(_),
+        ) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 async fn file_list(services: Services, mut asked: Asked) -> Outcome {
     let (id, path) = (asked.args.server()?, path(&mut asked.args)?);
+    mounted(&services, &asked.by, id).await?;
     let files = &services.files;
     let here = files.stat(&asked.by, id, path.clone()).await?;
     let parent = path
@@ -167,6 +196,7 @@ async fn file_list(services: Services, mut asked: Asked) -> Outcome {
 
 async fn file_info(services: Services, mut asked: Asked) -> Outcome {
     let (id, path) = (asked.args.server()?, path(&mut asked.args)?);
+    mounted(&services, &asked.by, id).await?;
     let here = services.files.stat(&asked.by, id, path).await?;
     Ok(entry(&here, told(name(&here))))
 }
@@ -190,6 +220,7 @@ async fn file_delete(services: Services, mut asked: Asked) -> Outcome {
 
 async fn file_get_contents(services: Services, mut asked: Asked) -> Outcome {
     let (id, path) = (asked.args.server()?, path(&mut asked.args)?);
+    mounted(&services, &asked.by, id).await?;
     let reading = services.files.read(&asked.by, id, path.clone()).await?;
     let size = reading.size();
     if size > BYTES {

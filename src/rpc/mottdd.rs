@@ -27,7 +27,8 @@ pub(super) fn methods() -> Vec<Method> {
             "server_status",
             "How a server and the game in it are: {is_vserver_running, is_ottd_running, ottd_version, ottd_uptime}. \
              The first says whether the server's processes are there or on their way, the second whether the game's \
-             is. The time is in seconds, and 0 while the game does not run.",
+             is. The version is the one that runs, else the one that will. The time is in seconds, and 0 while the \
+             game does not run.",
             server_status,
         )
         .takes("id", Type::Int)
@@ -119,10 +120,13 @@ async fn server_status(services: Services, mut asked: Asked) -> Outcome {
 fn status(view: &View) -> [(&'static str, Value); 4] {
     let there = !matches!(view.state, State::Stopped | State::Failed);
     let uptime = i64::try_from(view.uptime_s.unwrap_or(0)).unwrap_or(i64::MAX);
+    // The game that runs is of the version that was mounted; another one comes at its next start.
+    let runs = view.mounted_version.as_ref().filter(|_| view.pid.is_some());
+    let version = runs.unwrap_or(&view.version);
     [
         ("is_vserver_running", there.into()),
         ("is_ottd_running", view.pid.is_some().into()),
-        ("ottd_version", view.version.clone().into()),
+        ("ottd_version", version.clone().into()),
         ("ottd_uptime", uptime.into()),
     ]
 }

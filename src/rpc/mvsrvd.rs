@@ -47,8 +47,8 @@ pub(super) fn methods() -> Vec<Method> {
         Method::new(
             D,
             "update_server_version",
-            "Chooses the version of the game that a server has, and stops it for that when it runs. Without a version \
-             it mounts the server with the one that it has.",
+            "Mounts a server with the version of the game that it has, or with another one that is said here. What is \
+             mounted with another is mounted anew: if it runs it is stopped for that, and started again.",
             update_server_version,
         )
         .takes("id", Type::Int)
@@ -195,17 +195,11 @@ async fn mount_server(services: Services, mut asked: Asked) -> Outcome {
 
 async fn update_server_version(services: Services, mut asked: Asked) -> Outcome {
     let id = asked.args.server()?;
-    match asked.args.any() {
-        Some(Value::String(version)) => {
-            services
-                .hosting
-                .switch_version(&asked.by, id, version)
-                .await?;
-        }
-        _ => {
-            services.hosting.mount(&asked.by, id).await?;
-        }
-    }
+    let version = match asked.args.any() {
+        Some(Value::String(version)) => Some(version),
+        _ => None,
+    };
+    services.hosting.remount(&asked.by, id, version).await?;
     Ok(true.into())
 }
 

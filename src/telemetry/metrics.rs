@@ -20,6 +20,8 @@ use super::lobby::Lobby;
 use crate::{hosting::State, lobby::Figures, voice::StatsView};
 
 type Label = [(&'static str, &'static str); 1];
+/// A server's name, which the box issued.
+type Server = [(&'static str, String); 1];
 
 /// Cheap to clone; counts as things happen.
 #[derive(Clone)]
@@ -33,6 +35,7 @@ pub struct Metrics {
     lost: Counter,
     missed: Counter,
     servers: Family<Label, Gauge>,
+    players: Family<Server, Gauge>,
     uptime: Gauge<f64, AtomicU64>,
     voice: Voice,
     lobby: Lobby,
@@ -78,6 +81,7 @@ impl Default for Metrics {
         let [refused, logins_failed, lost, missed] = <[Counter; 4]>::default();
         let [connections, viewers] = <[Gauge; 2]>::default();
         let servers = Family::<Label, Gauge>::default();
+        let players = Family::<Server, Gauge>::default();
         let uptime = Gauge::<f64, AtomicU64>::default();
         registry.register(
             "http_requests",
@@ -111,6 +115,11 @@ impl Default for Metrics {
             missed.clone(),
         );
         registry.register("servers", "Servers by what they do", servers.clone());
+        registry.register(
+            "players",
+            "Players online, by server; none of those that do not run or cannot tell",
+            players.clone(),
+        );
         registry.register_with_unit(
             "uptime",
             "Since the daemon started",
@@ -131,6 +140,7 @@ impl Default for Metrics {
             lost,
             missed,
             servers,
+            players,
             uptime,
             voice,
             lobby,
@@ -278,11 +288,12 @@ impl Metrics {
         self.missed.inc_by(events);
     }
 
-    /// The page, in OpenMetrics text, with what is only known when asked.
+    /// The page, in OpenMetrics text, with what is only known when asked: of servers what they do, and by name how many
+    /// play where that is known.
     pub fn page(
         &self,
         uptime: Duration,
-        servers: impl IntoIterator<Item = State>,
+        servers: impl IntoIterator<Item = (State, Option<(String, u32)>)>,
         voice: Option<&StatsView>,
     ) -> String {
         self.uptime.set(uptime.as_secs_f64());
@@ -292,8 +303,13 @@ impl Metrics {
         for state in STATES {
             self.servers.get_or_create(&[("state", state)]).set(0);
         }
-        for state in servers {
+        self.players.clear();
+        for (state, players) in servers {
             self.servers.get_or_create(&[("state", word(state))]).inc();
+            if let Some((name, online)) = players {
+                let gauge = self.players.get_or_create(&[("server", name)]);
+                gauge.set(online.into());
+            }
         }
         let mut page = String::new();
         encode(&mut page, &self.registry).expect("writing to a string does not fail");
@@ -341,18 +357,19 @@ mod tests {
         let first = metrics.connection();
         let _second = metrics.connection();
         drop(first);
-        metrics.page(Duration::ZERO, [State::Running, State::Running], None);
-        let page = metrics.page(
-            Duration::from_secs(5),
-            [State::Running, State::Failed],
-            None,
-        );
+        let played = |name: &str, online| (State::Running, Some((name.to_owned(), online)));
+        let before = [played("ada_1", 3), played("ada_2", 4)];
+        metrics.page(Duration::ZERO, before, None);
+        let now = [played("ada_1", 5), (State::Failed, None)];
+        let page = metrics.page(Duration::from_secs(5), now, None);
+        assert!(!page.contains("ada_2"), "{page}");
         for line in [
             "longhouse_http_requests_total{status=\"4xx\"} 1",
             "longhouse_http_connections 1",
             "longhouse_servers{state=\"running\"} 1",
             "longhouse_servers{state=\"failed\"} 1",
             "longhouse_servers{state=\"stopped\"} 0",
+            "longhouse_players{server=\"ada_1\"} 5",
             "longhouse_uptime_seconds 5.0",
             "# EOF",
         ] {

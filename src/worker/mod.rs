@@ -47,7 +47,7 @@ use crate::hosting::{Limits, ports::is_free};
 use crate::keeper::{self, Client, KeeperError, Status};
 use crate::sandbox::cgroup::{self, Hierarchy};
 use journal::Journal;
-pub(crate) use mount::Usage;
+pub(crate) use mount::{Mounted, Usage};
 use plan::Place;
 
 /// How long a launch waits for a keeper that neither answers nor goes, and for a port to become free.
@@ -483,9 +483,12 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         .truncate(true)
         .mode(0o600)
         .open(&fresh)?;
-    file.write_all(content)?;
-    file.sync_data()?;
-    fs::rename(&fresh, path)
+    let written = file.write_all(content).and_then(|()| file.sync_data());
+    let replaced = written.and_then(|()| fs::rename(&fresh, path));
+    if replaced.is_err() {
+        fs::remove_file(&fresh).ok(); // a full disk has no room for halves
+    }
+    replaced
 }
 
 #[cfg(test)]

@@ -33,11 +33,13 @@ pub(crate) struct Usage {
     pub(crate) took: Duration,
 }
 
-/// The file `mounted`.
-#[derive(Serialize, Deserialize)]
-struct Mounted {
-    version: String,
-    at: UnixMillis,
+/// The file `mounted`: what is prepared.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Mounted {
+    /// The game's version.
+    pub(crate) version: String,
+    /// Since when.
+    pub(crate) at: UnixMillis,
 }
 
 impl Worker {
@@ -66,12 +68,10 @@ impl Worker {
         replace(&file, &text).map_err(at(&file))
     }
 
-    /// Since when it is prepared.
-    pub(crate) async fn mounted(&self, id: ServerId) -> Option<UnixMillis> {
+    /// What is prepared of it.
+    pub(crate) async fn mounted(&self, id: ServerId) -> Option<Mounted> {
         let worker = self.clone();
-        aside(move || worker.read_mounted(id))
-            .await
-            .map(|mounted| mounted.at)
+        aside(move || worker.read_mounted(id)).await
     }
 
     /// Makes the folder of a new server, its user's own. What it made is gone again when it fails.

@@ -128,13 +128,17 @@ async fn a_site_registers_somebody_who_verifies_by_the_mailed_link() {
     // A look at the head uses nothing up, nor does a guess.
     assert_eq!(browse(&house, "HEAD", path(&link), "").await.status, 200);
     let guess = format!("/verify?uid={id}&token=guess");
-    assert_eq!(browse(&house, "GET", &guess, "").await.status, 410);
+    let wrong = browse(&house, "GET", &guess, "").await;
+    assert!(wrong.status == 410 && wrong.text.contains("2022 [auth.verify.token]"));
+    let nobody = browse(&house, "GET", "/verify?uid=99&token=guess", "").await;
+    assert!(nobody.status == 404 && nobody.text.contains("2021 [auth.verify.uid]"));
     let done = browse(&house, "GET", path(&link), "").await;
     assert_eq!(done.status, 303, "{}", done.text);
     let there = format!("https://friends.example/hi?u={id}&n=bob");
     assert_eq!(done.location.as_deref(), Some(there.as_str()));
     let again = browse(&house, "GET", path(&link), "").await;
     assert!(again.status == 410 && again.text.contains("verified already"));
+    assert!(again.text.contains("2023 [auth.verify.alreadydone]"));
 
     assert_eq!(check(hash).await.expect("bob"), id);
     assert_eq!(check("secret").await.expect("bob"), id);

@@ -3,6 +3,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod budget;
+mod creating;
 mod destroying;
 mod versions;
 
@@ -65,6 +67,10 @@ async fn a_game_that_nobody_plays_any_more_is_stopped_by_the_box_and_then_gives_
     let server = house.until(id, "played", played).await;
     let players = json!({"online": 1, "max": 30, "names": ["ada"]});
     assert_eq!(server["players"], players);
+    let name = server["name"].as_str().expect("a name");
+    let gauge = |online: u32| format!("longhouse_players{{server=\"{name}\"}} {online}\n");
+    let page = house.metrics().await;
+    assert!(page.contains(&gauge(1)), "{page}");
 
     // Another daemon finds the same people in the console, and stops nothing that is played.
     house.kill();
@@ -83,6 +89,8 @@ async fn a_game_that_nobody_plays_any_more_is_stopped_by_the_box_and_then_gives_
     );
     house.hears(id, "stopped: nobody has played for 3s").await;
     let stops = audited(&house, "server.stop").await;
+    let page = house.metrics().await;
+    assert!(!page.contains("longhouse_players{"), "{page}");
     let by_box = |line: &&Value| line["name"] == "box" && line["door"] == "box";
     let stop = stops.iter().find(by_box).expect("a record");
     assert_eq!(stop["detail"]["because"], "nobody has played for 3s");

@@ -3,9 +3,11 @@
 mod bodies;
 #[path = "../common/mod.rs"]
 mod common;
+mod edges;
 mod faults;
 mod life;
 mod mottdd;
+mod mounting;
 mod streams;
 
 use std::process::{Command, Stdio};

@@ -165,7 +165,7 @@ async fn all_of_a_running_server_is_restored_only_when_it_may_be_stopped() {
     house.until_state(id, "running").await;
     let restore = at(id, &format!("/{taken}/restore"));
     let refused = house.call("POST", &restore, Some(json!({}))).await;
-    assert_eq!(super::common::code(&refused), (409, "server-running"));
+    assert_eq!(super::common::code(&refused), (409, "not-stopped"));
     assert_eq!(fs::read_to_string(top.join("plan")).unwrap(), "new");
     let restored = house
         .ok("POST", &restore, Some(json!({"stop": true})))
@@ -174,7 +174,7 @@ async fn all_of_a_running_server_is_restored_only_when_it_may_be_stopped() {
     house.until_state(id, "running").await;
     assert_eq!(fs::read_to_string(top.join("plan")).unwrap(), "old");
     let refused = house.call("POST", &at(id, "/undo"), None).await;
-    assert_eq!(super::common::code(&refused), (409, "server-running"));
+    assert_eq!(super::common::code(&refused), (409, "not-stopped"));
     house
         .ok("POST", &at(id, "/undo"), Some(json!({"stop": true})))
         .await;
