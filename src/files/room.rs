@@ -2,16 +2,17 @@
 
 use std::{
     fs::File,
+    io::{self, Write as _},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use super::{
     bin,
-    error::FilesError,
+    error::{FilesError, io_at},
     path::FilePath,
     root::Inside,
-    site::{Site, store_or},
+    site::Site,
 };
 
 /// How long a count holds: the game writes, too, and is not asked.
@@ -166,6 +167,30 @@ impl<'a> Growing<'a> {
     pub(super) fn keep(self, added: u64, removed: u64) {
         self.promise.keep(added, removed);
     }
+}
+
+/// Writes all of `bytes`; on a full disk something gives way, as long as that says that it did.
+pub(super) fn store_or(
+    mut file: &File,
+    path: &FilePath,
+    mut bytes: &[u8],
+    mut give_way: impl FnMut() -> Result<bool, FilesError>,
+) -> Result<(), FilesError> {
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => match io_at(path, error) {
+                FilesError::DiskFull(path) => {
+                    if !give_way()? {
+                        return Err(FilesError::DiskFull(path));
+                    }
+                }
+                error => return Err(error),
+            },
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ use super::{
     fresh::Fresh,
     passing::{self, PASSING},
     path::FilePath,
-    room::{Promise, Room},
+    room::{Promise, Room, store_or},
     root::{Inside, Replace, Root, open_folder},
     view::{Deletion, Entry, Usage},
 };
@@ -476,28 +476,4 @@ pub(super) fn store(
     bytes: &[u8],
 ) -> Result<(), FilesError> {
     store_or(file, path, bytes, || bin::drop_oldest(site))
-}
-
-/// Writes all of `bytes`; on a full disk something gives way, as long as that says that it did.
-pub(super) fn store_or(
-    mut file: &File,
-    path: &FilePath,
-    mut bytes: &[u8],
-    mut give_way: impl FnMut() -> Result<bool, FilesError>,
-) -> Result<(), FilesError> {
-    while !bytes.is_empty() {
-        match file.write(bytes) {
-            Ok(written) => bytes = &bytes[written..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => match io_at(path, error) {
-                FilesError::DiskFull(path) => {
-                    if !give_way()? {
-                        return Err(FilesError::DiskFull(path));
-                    }
-                }
-                error => return Err(error),
-            },
-        }
-    }
-    Ok(())
 }

@@ -36,8 +36,8 @@ pub(crate) fn unpack(
     replace: Replace,
 ) -> Result<Copied, FilesError> {
     let growing = Growing::begin(site, 0)?;
-    let making = Making::begin(site)?;
-    let unpacked = unpack_by_way_of(&making, growing, source, format, to, replace);
+    let unpacked = Making::begin(site)
+        .and_then(|making| unpack_by_way_of(&making, growing, source, format, to, replace));
     unpacked.map_err(|error| error.about(to))
 }
 
