@@ -301,7 +301,7 @@ async fn what_a_killed_box_was_making_is_gone_at_its_next_start() {
     let large = top.join("large");
     fs::create_dir(&large).expect("a folder");
     let give = |path: PathBuf| lchown(path, Some(owner.uid()), Some(owner.gid())).expect("ours");
-    for number in 0..30_000 {
+    for number in 0..10_000 {
         let file = large.join(number.to_string());
         fs::write(&file, "x").expect("a file");
         give(file);

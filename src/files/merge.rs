@@ -56,10 +56,7 @@ impl Making<'_> {
         let written = told(inside.outside(|| write_down(&note, &text)));
         let done = written
             .and_then(|()| merge.carry(inside, &aside, self.name(), replace))
-            .and_then(|()| {
-                let top = inside.folder(&FilePath::default())?;
-                syncfs(&top).map_err(|error| at(to, error))
-            })
+            .and_then(|()| synced(inside))
             .and_then(|()| forgotten());
         let Err(error) = done else {
             return Ok(replaced);
@@ -109,6 +106,13 @@ fn plan(
     }
     let to = to.raw();
     Ok((Merge { to, moves }, replaced))
+}
+
+/// Everything is on the disk: what was written down may be struck out.
+fn synced(inside: &Inside<'_>) -> Result<(), FilesError> {
+    let whole = FilePath::default();
+    let top = inside.folder(&whole)?;
+    syncfs(&top).map_err(|error| at(&whole, error))
 }
 
 impl Merge {
@@ -175,6 +179,6 @@ impl Merge {
             renameat2(&new.folder, &*new.name, &old.folder, &*old.name, flags)
                 .map_err(|error| at(&target, error))?;
         }
-        Ok(())
+        synced(inside)
     }
 }

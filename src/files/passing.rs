@@ -25,7 +25,7 @@ use std::{
 use data_encoding::HEXLOWER;
 use nix::{
     fcntl::{RenameFlags, renameat2},
-    unistd::{geteuid, syncfs},
+    unistd::geteuid,
 };
 
 use super::{
@@ -170,8 +170,6 @@ pub(super) fn recover(home: &Path) -> Result<(), FilesError> {
             let inside = files.enter()?;
             let name = FilePath::parse(name.as_bytes())?;
             merge.put_back(&inside, &inside.beside(&held), &name)?;
-            let top = inside.folder(&FilePath::default())?;
-            syncfs(&top).map_err(|error| at(&FilePath::default(), error))?;
         }
         forget(&note).map_err(fail)?;
     }
