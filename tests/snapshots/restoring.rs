@@ -6,11 +6,13 @@ use std::{
     os::unix::{ffi::OsStrExt, fs::PermissionsExt, fs::symlink, net::UnixListener},
 };
 
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use serde_json::json;
 
 use super::{
-    at, files,
+    at,
+    common::root,
+    files,
     folder::{give, picture},
     house, names, number, take,
 };
@@ -44,6 +46,11 @@ async fn all_of_a_folder_comes_back_as_it_was_and_the_restore_can_be_undone() {
     // What cannot be kept is left out, and said.
     nix::unistd::mkfifo(&top.join("pipe"), Mode::S_IRWXU).unwrap();
     let _socket = UnixListener::bind(top.join("socket")).unwrap();
+    let null = makedev(1, 3);
+    let makes = root("a device");
+    if makes {
+        mknod(&top.join("device"), SFlag::S_IFCHR, Mode::S_IRWXU, null).unwrap();
+    }
     give(&top);
     let taken = take(&house, id, json!({"label": "as it was"})).await;
     assert_eq!(
@@ -55,6 +62,7 @@ async fn all_of_a_folder_comes_back_as_it_was_and_the_restore_can_be_undone() {
         notes.contains("pipe: is a pipe") && notes.contains("socket: is a socket"),
         "{notes}"
     );
+    assert!(!makes || notes.contains("device: is a device"), "{notes}");
     let shown = names(&house, id, number(&taken), "").await;
     assert!(
         shown.contains(&"new\nline".to_owned())
@@ -62,6 +70,7 @@ async fn all_of_a_folder_comes_back_as_it_was_and_the_restore_can_be_undone() {
     );
 
     fs::remove_file(top.join("pipe")).unwrap();
+    fs::remove_file(top.join("device")).ok();
     fs::remove_file(top.join("socket")).unwrap();
     fs::remove_dir_all(top.join("a/b")).unwrap();
     fs::write(top.join("new"), "after").unwrap();
