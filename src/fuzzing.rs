@@ -7,6 +7,7 @@ use crate::{
         Reader, Writer,
         stream::{Framer as Frames, Greeting, Lines},
     },
+    files::archive,
     hosting::definition::Definition,
     keeper::wire::{Answer, Ask, Framer},
     lobby, rpc, snapshots, voice,
@@ -30,6 +31,16 @@ pub fn console_segment(bytes: &[u8]) {
         .read(1, 1000, 1 << 20)
         .expect("any bytes are read");
     Writer::open(folder.path(), 1 << 20).expect("any bytes are repaired");
+}
+
+/// A zip archive that somebody unpacks.
+pub fn archive_zip(bytes: &[u8]) {
+    archive::fuzzing::zip(bytes);
+}
+
+/// A tar archive that somebody unpacks, compressed or not.
+pub fn archive_tar(bytes: &[u8]) {
+    archive::fuzzing::tar(bytes);
 }
 
 /// A line between the daemon and a job on snapshots.

@@ -3,14 +3,24 @@
 #[path = "common/mod.rs"]
 mod common;
 
-use std::{fs, io::Write as _};
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::{MetadataExt as _, lchown},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
-use common::{House, PATIENCE, PLAIN, WAITS, code, game};
+use common::{
+    House, PATIENCE, PLAIN, WAITS, code,
+    disk::{fill, small_disk},
+    game, root,
+};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, body::Bytes};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 async fn open() -> (House, u64) {
     let waits = game(WAITS, PLAIN);
@@ -188,4 +198,199 @@ async fn who_may_only_read_unpacks_nothing_and_a_hostile_archive_changes_nothing
         .call("GET", &at(id, "/folder?path=&format=rar"), None)
         .await;
     assert_eq!(code(&refused), (422, "bad-archive"));
+}
+
+/// Where the server's files are on the box's disk.
+fn files(house: &House, id: u64) -> PathBuf {
+    house.state().join(format!("servers/{id}/files"))
+}
+
+fn names(folder: PathBuf) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let mut names: Vec<_> = entries
+        .map(|name| name.expect("a name").file_name().into_string())
+        .map(|name| name.expect("text"))
+        .collect();
+    names.sort();
+    names
+}
+
+/// What is in the making.
+fn passing(house: &House, id: u64) -> Vec<String> {
+    names(house.state().join(format!("servers/{id}/passing/held")))
+}
+
+/// Waits until something is so on the disk, of which the box tells nobody.
+async fn until(what: &str, so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !so() {
+        assert!(started.elapsed() < PATIENCE, "never {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// A tar archive of one file.
+fn tar(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o644);
+    archive
+        .append_data(&mut header, name, content)
+        .expect("room");
+    archive.into_inner().expect("bytes")
+}
+
+/// Somebody who sends half of an archive, and then nothing.
+async fn stalls(house: &House, id: u64, to: &str) -> TcpStream {
+    let address = &house.endpoints["http.listen"];
+    let archive = tar("whole", &[7; 100_000]);
+    let head = format!(
+        "PUT {} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n",
+        at(id, &format!("/folder?path={to}&format=tar")),
+        house.token,
+        archive.len() * 2,
+    );
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    stream.write_all(head.as_bytes()).await.expect("it reads");
+    stream
+        .write_all(&archive[..90_000])
+        .await
+        .expect("it reads");
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_a_folder_slowly_stops_nobody_else() {
+    let (house, id) = open().await;
+    let other = house.create(json!({ "game": "waits" })).await;
+    put(&house, id, "save/a.sav", b"a game").await;
+    let slow = [
+        stalls(&house, id, "one").await,
+        stalls(&house, id, "two").await,
+        stalls(&house, other, "three").await,
+    ];
+    until("begun", || {
+        passing(&house, id).len() == 2 && passing(&house, other).len() == 1
+    })
+    .await;
+    let wish = json!({ "paths": ["save"], "to": "all.zip" });
+    house.ok("POST", &at(id, "/archive"), Some(wish)).await;
+    let path = at(id, "/extract?path=all.zip&to=out");
+    house.ok("POST", &path, None).await;
+    // Two at once are what one server has.
+    let path = at(id, "/folder?path=more&format=tar");
+    let more = answer(bytes(&house, "PUT", &path, tar("a", b"a")).await);
+    assert_eq!(code(&more), (409, "busy"), "{}", more.1);
+    drop(slow);
+    until("given up", || {
+        passing(&house, id).is_empty() && passing(&house, other).is_empty()
+    })
+    .await;
+    let (status, told) = answer(bytes(&house, "PUT", &path, tar("a", b"a")).await);
+    assert_eq!(status, 200, "{told}");
+    assert_eq!(names(files(&house, id)), ["all.zip", "more", "out", "save"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_box_was_making_is_gone_at_its_next_start() {
+    let (mut house, id) = open().await;
+    put(&house, id, "save/a.sav", b"a game").await;
+    let top = files(&house, id);
+    let owner = fs::metadata(&top).expect("it is there");
+    let large = top.join("large");
+    fs::create_dir(&large).expect("a folder");
+    let give = |path: PathBuf| lchown(path, Some(owner.uid()), Some(owner.gid())).expect("ours");
+    for number in 0..10_000 {
+        let file = large.join(number.to_string());
+        fs::write(&file, "x").expect("a file");
+        give(file);
+    }
+    give(large);
+    let slow = stalls(&house, id, "new").await;
+    let held = house.state().join(format!("servers/{id}/passing/held"));
+    let begun = || {
+        let mut making = passing(&house, id).into_iter();
+        making.any(|name| held.join(name).join("whole").exists())
+    };
+    until("begun", begun).await;
+    {
+        let path = at(id, "/copy?from=large&to=copied");
+        let copy = house.try_call(&house.token, "POST", &path, None);
+        let kill = async {
+            until("copying", || passing(&house, id).len() == 2).await;
+            let pid = nix::unistd::Pid::from_raw(i32::try_from(house.pid()).expect("a pid"));
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("it is ours");
+        };
+        let (copied, ()) = tokio::join!(copy, kill);
+        copied.expect_err("it was killed in the middle");
+    }
+    house.kill();
+    drop(slow);
+    // Not even meanwhile is anything among the files.
+    assert_eq!(names(top.clone()), ["large", "save"]);
+    assert_eq!(passing(&house, id).len(), 2);
+    house.start();
+    until("tidied up", || passing(&house, id).is_empty()).await;
+    assert_eq!(names(top), ["large", "save"]);
+    let copied = house
+        .ok("POST", &at(id, "/copy?from=save&to=copied"), None)
+        .await;
+    assert_eq!(copied["files"], 1, "{copied}");
+}
+
+#[tokio::test]
+async fn a_full_disk_in_the_middle_of_an_archive_leaves_what_was_there() {
+    if !root("a disk of one's own") {
+        return;
+    }
+    let mut house = House::unlocked(&[]);
+    small_disk(&house.state());
+    house.stock(&[("waits", &game(WAITS, PLAIN))]);
+    house.settle().await;
+    let id = house.create(json!({ "game": "waits" })).await;
+    put(&house, id, "there/mine", b"mine").await;
+    let archive = tar("big", &vec![0; 40 << 20]);
+    let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    zipped.write_all(&archive).expect("room");
+    let zipped = zipped.finish().expect("bytes");
+    put(&house, id, "big.tar.gz", &zipped).await;
+    put(&house, id, "old", &vec![1; 16 << 20]).await;
+    for to in ["new", "there"] {
+        let path = at(id, &format!("/extract?path=big.tar.gz&to={to}"));
+        let full = house.call("POST", &path, None).await;
+        assert_eq!(code(&full), (507, "disk-full"), "{}", full.1);
+        let path = at(id, &format!("/folder?path={to}&format=tar"));
+        let full = answer(bytes(&house, "PUT", &path, archive.clone()).await);
+        assert_eq!(code(&full), (507, "disk-full"), "{}", full.1);
+        let said = full.1["detail"].to_string();
+        assert!(
+            said.contains(&format!("nothing was kept of `{to}`")),
+            "{said}"
+        );
+    }
+    assert_eq!(names(files(&house, id)), ["big.tar.gz", "old", "there"]);
+    assert_eq!(names(files(&house, id).join("there")), ["mine"]);
+    assert_eq!(passing(&house, id), [""; 0]);
+    // With not a byte left, there is nothing that could be begun.
+    let filler = house.state().join("filler");
+    fill(&filler);
+    let path = at(id, "/folder?path=x&format=zip");
+    let small = {
+        let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let options = zip::write::SimpleFileOptions::default();
+        writer.start_file("a", options).expect("room");
+        writer.write_all(&[7; 1000]).expect("room");
+        writer.finish().expect("bytes").into_inner()
+    };
+    let full = answer(bytes(&house, "PUT", &path, small).await);
+    assert_eq!(full.0, 507, "{}", full.1);
+    fs::remove_file(&filler).expect("it is ours");
+    // What was deleted gives way.
+    house.ok("DELETE", &at(id, "?path=old"), None).await;
+    let path = at(id, "/folder?path=there&format=tar");
+    let (status, told) = answer(bytes(&house, "PUT", &path, tar("b", &vec![0; 30 << 20])).await);
+    assert_eq!(status, 200, "{told}");
+    assert_eq!(house.ok("GET", &at(id, "/bin"), None).await, json!([]));
+    assert_eq!(names(files(&house, id).join("there")), ["b", "mine"]);
 }

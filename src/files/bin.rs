@@ -160,17 +160,28 @@ pub(super) fn take(site: &Site, id: u64, to: Option<&FilePath>) -> Result<Entry,
     Ok(entry)
 }
 
-/// Removes one thing for good.
-pub(super) fn drop_one(site: &Site, id: u64) -> Result<(), FilesError> {
+/// Removes one thing that somebody named for good.
+pub(super) fn purge_one(site: &Site, id: u64) -> Result<(), FilesError> {
+    note(&site.home.join("bin"), id)?;
+    drop_one(site, id)
+}
+
+/// Removes one thing for good, also when what was written down of it is torn.
+fn drop_one(site: &Site, id: u64) -> Result<(), FilesError> {
     let (outer, held) = site.held("bin")?;
-    note(&outer, id)?;
     let room = {
         let root = site.held_root("bin")?;
         root.enter()?.room(&number(id)).unwrap_or(0)
     };
     let name = OsString::from(id.to_string());
     remove(&held, &name, Instant::now() + PATIENCE).map_err(|error| at(&number(id), error))?;
-    fs::remove_file(outer.join(id.to_string())).ok();
+    // As long as it is there, the same would give way again and again.
+    match fs::remove_file(outer.join(id.to_string())) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(io_at(&number(id), error));
+        }
+        _ => {}
+    }
     site.lasting.room.change(0, room);
     Ok(())
 }

@@ -1,32 +1,32 @@
-//! Copies within a server's folder. A copy is made aside and appears as a whole; where the file system can share the
+//! Copies within a server's folder. A copy is made elsewhere and appears as a whole; where the file system can share the
 //! bytes of the original, it does.
 
 use std::{
     fs::File,
-    io::{self, Read as _},
+    io::{self, Read as _, Seek as _, SeekFrom},
     path::Path,
-    time::{Duration, Instant},
 };
 
 use nix::{
     fcntl::{OFlag, ResolveFlag},
-    sys::stat::Mode,
+    sys::stat::{Mode, fchmod},
     unistd::syncfs,
 };
 
 use super::{
     about::{About, Kind},
     error::{FilesError, at, io_at},
-    fresh::passing_name,
+    passing::{Making, below},
     path::FilePath,
+    room::Growing,
     root::{Inside, Replace, beneath},
+    site::Site,
+    view::CopyView,
     walk::Go,
 };
 
 /// Bytes that are copied before room is asked for again.
 const STEP: u64 = 8 << 20;
-/// For tidying up after a copy that failed.
-const TIDY: Duration = Duration::from_secs(60);
 
 /// What a copy came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,118 +39,149 @@ pub(crate) struct Copied {
     pub(crate) skipped: u64,
 }
 
-impl Inside<'_> {
-    /// Copies `from` to `to`. `room` is asked before each step whether so many more bytes may be written.
+impl Site {
+    /// Copies `from` to `to`.
     pub(crate) fn copy(
         &self,
         from: &FilePath,
         to: &FilePath,
         replace: Replace,
-        room: &mut dyn FnMut(u64) -> Result<(), FilesError>,
-    ) -> Result<Copied, FilesError> {
-        let about = self.look(from)?;
-        let mut copied = Copied::default();
-        match about.kind {
-            Kind::File => {
-                let (source, about) = self.file(from)?;
-                let fresh = self.fresh(to)?;
-                copied.bytes = pour(&source, fresh.file(), from, to, room)?;
-                fresh.publish(self, replace, Some(about.mode))?;
-                copied.files = 1;
-            }
-            Kind::Link => {
-                self.link_anyhow(to, &self.read_link(from)?)?;
-                copied.links = 1;
-            }
-            Kind::Folder => {
-                if to.is_within(from) {
-                    let (from, to) = (from.clone(), to.clone());
-                    return Err(FilesError::IntoItself { from, to });
-                }
-                if self.look_if_any(to)?.is_some() {
-                    return Err(FilesError::Exists(to.clone()));
-                }
-                let (parent, _) = to.split().ok_or(super::PathError::Whole)?;
-                let aside = parent.join(passing_name().as_encoded_bytes())?;
-                self.make(&aside)?;
-                let done = self
-                    .copy_folder(from, &about, &aside, room, &mut copied)
-                    .and_then(|()| self.rename(&aside, to, Replace::No).map(drop));
-                if let Err(error) = done {
-                    // What stays behind has a name that says what it is.
-                    self.remove_all(&aside, Instant::now() + TIDY).ok();
-                    return Err(error);
-                }
-            }
+    ) -> Result<CopyView, FilesError> {
+        let (size, about) = {
+            let inside = self.enter()?;
+            (inside.room(from)?, inside.look(from)?)
+        };
+        let mut growing = Growing::begin(self, size)?;
+        let copied = match about.kind {
+            Kind::File => self.copy_file(from, to, replace, &mut growing),
+            Kind::Link => self.copy_link(from, to),
+            Kind::Folder => self.copy_folder(from, &about, to, &mut growing),
             kind => {
                 let (path, kind) = (from.clone(), kind.name());
-                return Err(FilesError::Special { path, kind });
+                Err(FilesError::Special { path, kind })
             }
-        }
-        Ok(copied)
+        };
+        let copied = copied.map_err(|error| error.about(to))?;
+        growing.keep(copied.bytes, 0);
+        Ok(copied.into())
+    }
+
+    fn copy_file(
+        &self,
+        from: &FilePath,
+        to: &FilePath,
+        replace: Replace,
+        growing: &mut Growing<'_>,
+    ) -> Result<Copied, FilesError> {
+        let inside = self.enter()?;
+        let (source, about) = inside.file(from)?;
+        let fresh = inside.fresh(to)?;
+        let bytes = pour(&inside, &source, fresh.file(), (from, to), growing)?;
+        fresh.publish(&inside, replace, Some(about.mode))?;
+        Ok(Copied {
+            files: 1,
+            bytes,
+            ..Copied::default()
+        })
+    }
+
+    fn copy_link(&self, from: &FilePath, to: &FilePath) -> Result<Copied, FilesError> {
+        let inside = self.enter()?;
+        inside.link_anyhow(to, &inside.read_link(from)?)?;
+        Ok(Copied {
+            links: 1,
+            ..Copied::default()
+        })
     }
 
     fn copy_folder(
         &self,
         from: &FilePath,
         about: &About,
-        aside: &FilePath,
-        room: &mut dyn FnMut(u64) -> Result<(), FilesError>,
-        copied: &mut Copied,
-    ) -> Result<(), FilesError> {
-        let made = self.look(aside)?.identity;
-        // Folders that let nobody write are filled first.
-        let mut modes = vec![(aside.clone(), about.mode)];
-        copied.folders = 1;
-        let passed = self.walk(from, |path, about| {
-            let below = &path.as_bytes()[from.as_bytes().len()..];
-            let below = below.strip_prefix(b"/").unwrap_or(below);
-            let mut target = aside.as_bytes().to_vec();
-            target.push(b'/');
-            target.extend_from_slice(below);
-            let target = FilePath::parse(&target)?;
-            match about.kind {
-                // By way of a link, a folder can be copied into itself after all.
-                Kind::Folder if about.identity == made => return Ok(Go::Past),
-                Kind::Folder => {
-                    self.make(&target)?;
-                    modes.push((target, about.mode));
-                    copied.folders += 1;
-                }
-                Kind::File => match self.file(path) {
-                    Ok((source, about)) => {
-                        let file = self.make_file(&target)?;
-                        copied.bytes += pour(&source, &file, path, &target, room)?;
-                        drop(file);
-                        self.set_mode(&target, about.mode)?;
-                        copied.files += 1;
-                    }
-                    Err(FilesError::NoSuchFile(_)) => {}
-                    Err(FilesError::NotPermitted(_) | FilesError::LeadsOut(_)) => {
-                        copied.skipped += 1;
-                    }
-                    Err(error) => return Err(error),
-                },
-                Kind::Link => match self.read_link(path) {
-                    Ok(leads) => {
-                        self.link_anyhow(&target, &leads)?;
-                        copied.links += 1;
-                    }
-                    Err(_) => copied.skipped += 1,
-                },
-                Kind::Pipe | Kind::Socket | Kind::Device => copied.skipped += 1,
-            }
-            Ok(Go::On)
-        })?;
-        copied.skipped += passed;
-        for (path, mode) in modes.iter().rev() {
-            self.set_mode(path, *mode)?;
+        to: &FilePath,
+        growing: &mut Growing<'_>,
+    ) -> Result<Copied, FilesError> {
+        if to.is_within(from) {
+            let (from, to) = (from.clone(), to.clone());
+            return Err(FilesError::IntoItself { from, to });
         }
-        // One sync for all of it, rather than one for each file.
-        let folder = self.folder(&FilePath::default())?;
-        syncfs(&folder).map_err(|error| at(aside, error))
+        let making = Making::begin(self)?;
+        let inside = self.enter()?;
+        let aside = inside.beside(making.root());
+        if inside.look_if_any(to)?.is_some() {
+            return Err(FilesError::Exists(to.clone()));
+        }
+        inside.place(to)?; // its folder is there
+        let copied = fill(&inside, from, &aside, making.name(), growing)?;
+        // Its own mode comes last: a folder that lets nobody write cannot be moved.
+        let top = aside.folder(making.name())?;
+        making.publish(&inside, to)?;
+        let mode = Mode::from_bits_truncate(about.mode);
+        fchmod(&top, mode).map_err(|error| at(to, error))?;
+        Ok(copied)
     }
+}
 
+/// Copies all that is in the folder `from` to the folder `name`, which is another's.
+fn fill(
+    inside: &Inside<'_>,
+    from: &FilePath,
+    aside: &Inside<'_>,
+    name: &FilePath,
+    growing: &mut Growing<'_>,
+) -> Result<Copied, FilesError> {
+    let mut copied = Copied {
+        folders: 1,
+        ..Copied::default()
+    };
+    // Folders that let nobody write are filled first.
+    let mut modes = Vec::new();
+    let passed = inside.walk(from, |path, about| {
+        let inner = &path.as_bytes()[from.as_bytes().len()..];
+        let inner = inner.strip_prefix(b"/").unwrap_or(inner);
+        let target = below(name, &FilePath::parse(inner)?)?;
+        match about.kind {
+            Kind::Folder => {
+                aside.make(&target)?;
+                modes.push((target, about.mode));
+                copied.folders += 1;
+            }
+            Kind::File => match inside.file(path) {
+                Ok((source, about)) => {
+                    let file = aside.make_file(&target)?;
+                    copied.bytes += pour(inside, &source, &file, (path, &target), growing)?;
+                    drop(file);
+                    aside.set_mode(&target, about.mode)?;
+                    copied.files += 1;
+                }
+                Err(FilesError::NoSuchFile(_)) => {}
+                Err(FilesError::NotPermitted(_) | FilesError::LeadsOut(_)) => {
+                    copied.skipped += 1;
+                }
+                Err(error) => return Err(error),
+            },
+            Kind::Link => match inside.read_link(path) {
+                Ok(leads) => {
+                    aside.link_anyhow(&target, &leads)?;
+                    copied.links += 1;
+                }
+                Err(_) => copied.skipped += 1,
+            },
+            Kind::Pipe | Kind::Socket | Kind::Device => copied.skipped += 1,
+        }
+        Ok(Go::On)
+    })?;
+    copied.skipped += passed;
+    for (path, mode) in modes.iter().rev() {
+        aside.set_mode(path, *mode)?;
+    }
+    // One sync for all of it, rather than one for each file.
+    let folder = aside.folder(name)?;
+    syncfs(&folder).map_err(|error| at(name, error))?;
+    Ok(copied)
+}
+
+impl Inside<'_> {
     /// A file of our own, in a folder of our own.
     pub(super) fn make_file(&self, path: &FilePath) -> Result<File, FilesError> {
         let place = self.place(path)?;
@@ -165,24 +196,36 @@ impl Inside<'_> {
 
 /// Copies all of `source`; the standard library has the kernel do it where that can be.
 fn pour(
-    source: &File,
+    inside: &Inside<'_>,
+    mut source: &File,
     mut target: &File,
-    from: &FilePath,
-    to: &FilePath,
-    room: &mut dyn FnMut(u64) -> Result<(), FilesError>,
+    (from, to): (&FilePath, &FilePath),
+    growing: &mut Growing<'_>,
 ) -> Result<u64, FilesError> {
-    let mut bytes = 0;
+    let (mut bytes, mut promised) = (0_u64, 0);
     loop {
         let whole = source.metadata().map_err(|error| io_at(from, error))?.len();
         let step = whole.saturating_sub(bytes).min(STEP);
         if step == 0 {
             return Ok(bytes);
         }
-        room(step)?;
+        if bytes + step > promised {
+            growing.more(inside, bytes + step - promised)?;
+            promised = bytes + step;
+        }
         match io::copy(&mut source.take(step), &mut target) {
             Ok(0) => return Ok(bytes),
             Ok(done) => bytes += done,
-            Err(error) => return Err(io_at(to, error)),
+            Err(error) => {
+                let error = io_at(to, error);
+                if !matches!(error, FilesError::DiskFull(_)) || !growing.give_way(inside)? {
+                    return Err(error);
+                }
+                // What fitted stays.
+                bytes = target.stream_position().map_err(|error| io_at(to, error))?;
+                let again = source.seek(SeekFrom::Start(bytes));
+                again.map_err(|error| io_at(from, error))?;
+            }
         }
     }
 }

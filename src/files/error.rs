@@ -148,6 +148,16 @@ pub enum FilesError {
     },
 }
 
+impl FilesError {
+    /// The same of `path`, which is to be whole or not at all, where the disk was full with a part of it.
+    pub(super) fn about(self, path: &FilePath) -> Self {
+        match self {
+            Self::DiskFull(_) => Self::DiskFull(path.clone()),
+            error => error,
+        }
+    }
+}
+
 /// What the kernel said about `path`, as a fact.
 pub(crate) fn at(path: &FilePath, error: Errno) -> FilesError {
     let path = path.clone();

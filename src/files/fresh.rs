@@ -1,20 +1,19 @@
 //! A file in the making: nobody sees it until it is whole and on the disk, and then it is there at once.
 //!
-//! It has no name until then where the file system can do that, so that a crash leaves nothing behind; elsewhere a name
-//! that says what it is.
+//! It has no name until then where the file system can do that, so that a crash leaves nothing behind; elsewhere, and for
+//! the moment in which it replaces another, it has one in a place beside the server's files (`passing.rs`).
 
 use std::{
     ffi::{OsStr, OsString},
     fs::File,
     io::{self, Write},
     os::{
-        fd::{AsFd as _, AsRawFd as _, OwnedFd},
+        fd::{AsRawFd as _, OwnedFd},
         unix::fs::PermissionsExt,
     },
     path::Path,
 };
 
-use data_encoding::HEXLOWER;
 use nix::{
     errno::Errno,
     fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, ResolveFlag, renameat2},
@@ -25,6 +24,7 @@ use nix::{
 use super::{
     about::{About, Kind},
     error::{FilesError, at, io_at},
+    passing::passing_name,
     path::FilePath,
     root::{Inside, Place, Replace, beneath},
 };
@@ -37,13 +37,6 @@ pub(crate) struct Fresh {
     named: Option<(OwnedFd, OsString)>,
     /// It was there before, and stays when it cannot take its place.
     lasting: bool,
-}
-
-/// A name that nobody has, for what is not whole yet.
-pub(super) fn passing_name() -> OsString {
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).expect("the kernel has random bytes");
-    format!(".longhouse-new-{}", HEXLOWER.encode(&random)).into()
 }
 
 impl Inside<'_> {
@@ -60,7 +53,8 @@ impl Inside<'_> {
     pub(crate) fn fresh(&self, path: &FilePath) -> Result<Fresh, FilesError> {
         let place = self.place(path)?;
         place.judge(None)?;
-        place.fresh()
+        let passing = self.passing(&place)?;
+        place.fresh(passing)
     }
 
     /// What is at `path` now, if anything is.
@@ -93,7 +87,7 @@ impl Place {
         }
     }
 
-    fn fresh(self) -> Result<Fresh, FilesError> {
+    fn fresh(self, passing: OwnedFd) -> Result<Fresh, FilesError> {
         let mode = Mode::from_bits_truncate(0o600);
         let unnamed = beneath(
             &self.folder,
@@ -108,14 +102,14 @@ impl Place {
                 let name = passing_name();
                 let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
                 let made = beneath(
-                    &self.folder,
+                    &passing,
                     Path::new(&name),
                     flags,
                     mode,
                     ResolveFlag::empty(),
                 );
                 let made = made.map_err(|error| at(&self.path, error))?;
-                (made, Some((self.folder, name)))
+                (made, Some((passing, name)))
             }
             Err(error) => return Err(at(&self.path, error)),
         };
@@ -185,17 +179,15 @@ impl Fresh {
         told.map_err(|error| io_at(&path, error))?;
         self.sync()?;
         if self.named.is_none() && there.is_none() {
-            match self.name(&place, &place.name) {
+            match self.name(&place.folder, &place.name) {
                 Ok(()) => return self.settled(&place),
                 Err(Errno::EEXIST) if replace == Replace::Yes => {}
                 Err(error) => return Err(fail(error)),
             }
         }
         if self.named.is_none() {
-            let name = passing_name();
-            self.name(&place, &name).map_err(fail)?;
-            let folder = place.folder.as_fd().try_clone_to_owned();
-            let folder = folder.map_err(|error| io_at(&path, error))?;
+            let (folder, name) = (inside.passing(&place)?, passing_name());
+            self.name(&folder, &name).map_err(fail)?;
             self.named = Some((folder, name));
         }
         let flags = match replace {
@@ -208,12 +200,12 @@ impl Fresh {
         self.settled(&place)
     }
 
-    fn name(&self, place: &Place, name: &OsStr) -> nix::Result<()> {
+    fn name(&self, folder: &OwnedFd, name: &OsStr) -> nix::Result<()> {
         let itself = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         linkat(
             AT_FDCWD,
             &itself[..],
-            &place.folder,
+            folder,
             name,
             AtFlags::AT_SYMLINK_FOLLOW,
         )

@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::{
     Deletion, Entry, FilePath, FilesError, Finds, Page, UploadView, Usage, bin,
     find::Search,
-    list,
+    list, passing,
     path::raw,
     read::Reading,
     records::{UPLOADS, Upload, key},
@@ -604,6 +604,16 @@ impl Files {
             };
             let id = ServerId(id);
             let lasting = lock(&self.0.sites).entry(id).or_default().clone();
+            lasting.settle(&home.path());
+            match passing::sweep(&home.path()) {
+                Ok(0) => {}
+                Ok(gone) => {
+                    tracing::info!(server = id.0, gone, "what was broken off is gone");
+                }
+                Err(error) => {
+                    tracing::warn!(server = id.0, %error, "what was broken off stays");
+                }
+            }
             match bin::purge(&home.path(), &lasting, before) {
                 Ok(0) => {}
                 Ok(gone) => {

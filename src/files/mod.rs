@@ -1,7 +1,8 @@
 //! A server's files, as those who may see and change them: over the web, the command line and MyOTTD's calls.
 //!
-//! Owns what is done with the contents of `STATE/servers/ID/files`, the bin and the uploads beside it, and the table
-//! `upload`. Refuses to know who may do what (hosting says so) and what a game's files mean. Answers seed 000 (mfiled).
+//! Owns what is done with the contents of `STATE/servers/ID/files`, the bin, the uploads and what is in the making beside
+//! it, and the table `upload`. Refuses to know who may do what (hosting says so) and what a game's files mean. Answers seed
+//! 000 (mfiled).
 //!
 //! | file | what |
 //! |---|---|
@@ -11,6 +12,7 @@
 //! | `list.rs`, `walk.rs`, `find.rs` | a page of a folder, all below it, and what is looked for there |
 //! | `archive/` | zip and tar, packed and unpacked, and whole folders as streams |
 //! | `copy.rs`, `remove.rs` | whole trees |
+//! | `passing.rs`, `merge.rs` | what is not whole yet, and how it comes into place: all of it or nothing |
 //! | `room.rs` | how much a server has on the disk, against how much it may |
 //! | `site.rs`, `bin.rs`, `upload.rs` | one server's files, bin and uploads: every operation, blocking |
 //! | `handle.rs` | what doors hold: rights, audit, streams |
@@ -24,6 +26,8 @@ mod find;
 mod fresh;
 mod handle;
 mod list;
+mod merge;
+mod passing;
 mod path;
 mod read;
 mod records;

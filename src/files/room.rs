@@ -1,11 +1,19 @@
 //! How much room a server takes on the disk, against how much it may: counted now and then, kept up between.
 
 use std::{
+    fs::File,
+    io::{self, Write as _},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use super::error::FilesError;
+use super::{
+    bin,
+    error::{FilesError, io_at},
+    path::FilePath,
+    root::Inside,
+    site::Site,
+};
 
 /// How long a count holds: the game writes, too, and is not asked.
 const HOLDS: Duration = Duration::from_secs(300);
@@ -109,6 +117,80 @@ impl Drop for Promise {
         let mut sums = self.room.sums();
         sums.promised = sums.promised.saturating_sub(self.bytes);
     }
+}
+
+/// Room for what grows while it is made: the bin gives way to it, oldest first.
+pub(crate) struct Growing<'a> {
+    site: &'a Site,
+    promise: Promise,
+    bytes: u64,
+}
+
+impl<'a> Growing<'a> {
+    /// Room for `bytes` at once, where they are known. By the daemon.
+    pub(super) fn begin(site: &'a Site, bytes: u64) -> Result<Self, FilesError> {
+        Ok(Self {
+            site,
+            promise: site.promise(bytes)?,
+            bytes: 0,
+        })
+    }
+
+    /// So many more bytes are about to be written.
+    pub(super) fn more(&mut self, inside: &Inside<'_>, bytes: u64) -> Result<(), FilesError> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        match self.promise.grow_to(self.bytes) {
+            Err(FilesError::OverLimit { .. }) => {
+                inside.outside(|| self.site.grow(&mut self.promise, self.bytes))
+            }
+            done => done,
+        }
+    }
+
+    /// Writes all of `bytes`; the bin gives way to them on a full disk, too.
+    pub(super) fn store(
+        &self,
+        inside: &Inside<'_>,
+        file: &File,
+        path: &FilePath,
+        bytes: &[u8],
+    ) -> Result<(), FilesError> {
+        store_or(file, path, bytes, || self.give_way(inside))
+    }
+
+    /// The disk is full. False when the bin is empty.
+    pub(super) fn give_way(&self, inside: &Inside<'_>) -> Result<bool, FilesError> {
+        inside.outside(|| bin::drop_oldest(self.site))
+    }
+
+    /// It was kept: so much is there now, and so much went for it.
+    pub(super) fn keep(self, added: u64, removed: u64) {
+        self.promise.keep(added, removed);
+    }
+}
+
+/// Writes all of `bytes`; on a full disk something gives way, as long as that says that it did.
+pub(super) fn store_or(
+    mut file: &File,
+    path: &FilePath,
+    mut bytes: &[u8],
+    mut give_way: impl FnMut() -> Result<bool, FilesError>,
+) -> Result<(), FilesError> {
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => match io_at(path, error) {
+                FilesError::DiskFull(path) => {
+                    if !give_way()? {
+                        return Err(FilesError::DiskFull(path));
+                    }
+                }
+                error => return Err(error),
+            },
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -46,12 +46,14 @@ const TRIES: u32 = 1000;
 pub(crate) struct Root {
     folder: OwnedFd,
     user: Option<u32>,
+    /// Beside it, for what is not whole yet.
+    passing: Option<OwnedFd>,
 }
 
 /// The folder as its server's user sees it, on this thread.
 pub(crate) struct Inside<'a> {
     root: &'a Root,
-    _acting: Option<Acting>,
+    acting: Option<Acting>,
 }
 
 /// A name in a folder that is held open.
@@ -109,7 +111,14 @@ impl Root {
         Ok(Self {
             folder: opened,
             user,
+            passing: None,
         })
+    }
+
+    /// What is not whole yet is `passing` meanwhile, which no game reaches.
+    pub(super) fn with_passing(self, passing: OwnedFd) -> Self {
+        let passing = Some(passing);
+        Self { passing, ..self }
     }
 
     /// From now on this thread is the server's user, until what this returns is dropped.
@@ -117,12 +126,33 @@ impl Root {
         let acting = self.user.map(act_as).transpose();
         Ok(Inside {
             root: self,
-            _acting: acting.map_err(|error| io_at(&FilePath::default(), error))?,
+            acting: acting.map_err(|error| io_at(&FilePath::default(), error))?,
         })
     }
 }
 
 impl Inside<'_> {
+    /// Another folder of the same user's, on the same thread.
+    pub(crate) fn beside<'a>(&'a self, root: &'a Root) -> Inside<'a> {
+        debug_assert_eq!(self.root.user, root.user);
+        Inside { root, acting: None }
+    }
+
+    /// Does `work` as the daemon. For one that [`Root::enter`] gave.
+    pub(crate) fn outside<T>(&self, work: impl FnOnce() -> T) -> T {
+        match &self.acting {
+            Some(acting) => acting.pause(work),
+            None => work(),
+        }
+    }
+
+    /// Where what is to be in `place` is meanwhile.
+    pub(super) fn passing(&self, place: &Place) -> Result<OwnedFd, FilesError> {
+        let folder = self.root.passing.as_ref().unwrap_or(&place.folder);
+        let again = folder.as_fd().try_clone_to_owned();
+        again.map_err(|error| io_at(&place.path, error))
+    }
+
     fn resolve(&self, path: &FilePath, flags: OFlag) -> Result<OwnedFd, FilesError> {
         beneath(
             &self.root.folder,

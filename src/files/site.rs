@@ -5,6 +5,7 @@
 //!                  bin/NUMBER      where it was and when it was deleted; ours
 //!                  bin/held/       what was deleted; the game's, behind a door of ours
 //!                  uploads/held/   what is being uploaded; likewise
+//!                  passing/        what is not whole yet (passing.rs)
 //! ```
 //!
 //! What the server's user moves between these is moved by the kernel as that user; the folders around `held` let nobody
@@ -18,37 +19,65 @@ use std::{
         unix::fs::{DirBuilderExt as _, PermissionsExt, chown},
     },
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Instant,
 };
 
 use data_encoding::HEXLOWER;
 use nix::sys::stat::fstat;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
 
 use super::{
     about::About,
     bin,
     error::{FilesError, at, io_at},
     fresh::Fresh,
+    passing::{self, PASSING},
     path::FilePath,
-    room::{Promise, Room},
+    room::{Promise, Room, store_or},
     root::{Inside, Replace, Root, open_folder},
-    view::{CopyView, Deletion, Entry, Usage},
+    view::{Deletion, Entry, Usage},
 };
 
 /// Bytes that can be added to a file in one go.
 pub(crate) const APPEND: usize = 16 << 20;
+/// Folders of one server that are filled from streams at once.
+const FILLING: usize = 2;
 
 /// What outlives one request: the sums, and whose turn it is to change something.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Lasting {
     pub(super) room: Arc<Room>,
+    /// Who may fill a folder from a stream: such a one is as slow as whoever sends it.
+    pub(super) filling: Arc<Semaphore>,
+    /// What a run before this one broke off is undone.
+    settled: OnceLock<()>,
     /// Held while something appears, moves or goes, not while bytes flow.
     turn: Mutex<()>,
 }
 
+impl Default for Lasting {
+    fn default() -> Self {
+        Self {
+            room: Arc::default(),
+            filling: Arc::new(Semaphore::new(FILLING)),
+            settled: OnceLock::new(),
+            turn: Mutex::default(),
+        }
+    }
+}
+
 impl Lasting {
+    /// Undoes what a run before this one broke off in the server whose home that is: once, before anything else is done.
+    pub(super) fn settle(&self, home: &Path) {
+        self.settled.get_or_init(|| {
+            if let Err(error) = passing::recover(home) {
+                tracing::error!(home = %home.display(), %error, "a folder that was filled by half stays so");
+            }
+        });
+    }
+
     /// What was counted does not hold any more.
     pub(super) fn forget_count(&self) {
         self.room.forget();
@@ -109,6 +138,17 @@ fn make(path: &Path, mode: u32, user: Option<u32>) -> io::Result<()> {
     }
 }
 
+/// The folder `held` within `kind`, which is ours, in a server's home.
+fn held(home: &Path, kind: &str, user: Option<u32>) -> Result<(PathBuf, OwnedFd), FilesError> {
+    let outer = home.join(kind);
+    let held = outer.join("held");
+    make(&outer, 0o700, None)
+        .and_then(|()| make(&held, 0o700, user))
+        .and_then(|()| Ok(open_folder(&held)?))
+        .map(|opened| (outer, opened))
+        .map_err(|error| io_at(&FilePath::default(), error))
+}
+
 impl Site {
     /// Opens `folder`, whose parent is ours; both are made when they are not there yet.
     pub(crate) fn open(
@@ -124,9 +164,11 @@ impl Site {
         make(home, 0o711, None)
             .and_then(|()| make(folder, 0o700, user))
             .map_err(|error| io_at(&whole, error))?;
+        lasting.settle(home);
+        let (_, passing) = held(home, PASSING, user)?;
         Ok(Self {
             home: home.into(),
-            root: Root::open(folder, user)?,
+            root: Root::open(folder, user)?.with_passing(passing),
             user,
             limit,
             lasting,
@@ -144,13 +186,7 @@ impl Site {
 
     /// The folder `held` within `kind`, which is ours.
     pub(super) fn held(&self, kind: &str) -> Result<(PathBuf, OwnedFd), FilesError> {
-        let outer = self.home.join(kind);
-        let held = outer.join("held");
-        make(&outer, 0o700, None)
-            .and_then(|()| make(&held, 0o700, self.user))
-            .and_then(|()| Ok(open_folder(&held)?))
-            .map(|opened| (outer, opened))
-            .map_err(|error| io_at(&FilePath::default(), error))
+        held(&self.home, kind, self.user)
     }
 
     /// What is in `held`, with a door of its own: by numbers, as the server's user.
@@ -284,25 +320,6 @@ impl Site {
         Ok(Entry::new(to, &about, None))
     }
 
-    /// Copies `from` to `to`.
-    pub(crate) fn copy(
-        &self,
-        from: &FilePath,
-        to: &FilePath,
-        replace: Replace,
-    ) -> Result<CopyView, FilesError> {
-        let size = self.enter()?.room(from)?;
-        let mut promise = self.promise(size)?;
-        let inside = self.enter()?;
-        let mut bytes = 0;
-        let copied = inside.copy(from, to, replace, &mut |more| {
-            bytes += more;
-            promise.grow_to(bytes)
-        })?;
-        promise.keep(copied.bytes, 0);
-        Ok(copied.into())
-    }
-
     /// Makes a folder.
     pub(crate) fn make(&self, path: &FilePath, parents: bool) -> Result<Entry, FilesError> {
         let inside = self.enter()?;
@@ -335,7 +352,7 @@ impl Site {
     /// Removes a deletion for good.
     pub(crate) fn purge(&self, id: u64) -> Result<(), FilesError> {
         let _turn = self.turn();
-        bin::drop_one(self, id)
+        bin::purge_one(self, id)
     }
 
     /// Has a deletion back, where it was or at `to`.
@@ -454,23 +471,9 @@ pub(super) fn place(
 /// Writes all of `bytes`; on a full disk the bin gives way, oldest first.
 pub(super) fn store(
     site: &Site,
-    mut file: &File,
+    file: &File,
     path: &FilePath,
-    mut bytes: &[u8],
+    bytes: &[u8],
 ) -> Result<(), FilesError> {
-    while !bytes.is_empty() {
-        match file.write(bytes) {
-            Ok(written) => bytes = &bytes[written..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => match io_at(path, error) {
-                FilesError::DiskFull(path) => {
-                    if !bin::drop_oldest(site)? {
-                        return Err(FilesError::DiskFull(path));
-                    }
-                }
-                error => return Err(error),
-            },
-        }
-    }
-    Ok(())
+    store_or(file, path, bytes, || bin::drop_oldest(site))
 }

@@ -14,8 +14,6 @@ use super::{
 pub(crate) enum Go {
     /// On, and down where it is a folder.
     On,
-    /// On, but not down.
-    Past,
     /// No further.
     Stop,
 }
@@ -58,7 +56,7 @@ impl Inside<'_> {
                 match each(&inner, &about)? {
                     Go::Stop => return Ok(passed),
                     Go::On if about.kind == Kind::Folder => folders.push(inner),
-                    Go::On | Go::Past => {}
+                    Go::On => {}
                 }
             }
         }

@@ -75,16 +75,44 @@ fn set_groups(groups: &[Gid]) -> io::Result<()> {
     }
 }
 
-impl Drop for Acting {
+impl Before {
     /// A thread that stays somebody else would do the box's work as a game: better no box than that.
-    fn drop(&mut self) {
-        let Before { uid, gid, groups } = &self.before;
+    fn again(&self) {
+        let Self { uid, gid, groups } = self;
         setfsuid(*uid);
         setfsgid(*gid);
         let same = getgroups().is_ok_and(|now| now == *groups);
         if !same && set_groups(groups).is_err() || now() != (*uid, *gid) {
             std::process::abort();
         }
+    }
+}
+
+impl Acting {
+    /// Does `work` as whom the thread was before.
+    pub fn pause<T>(&self, work: impl FnOnce() -> T) -> T {
+        /// A game's work done as root would be worse than the other way round.
+        struct Back(Before);
+        impl Drop for Back {
+            fn drop(&mut self) {
+                self.0.again();
+            }
+        }
+        let back = Back(Before {
+            uid: now().0,
+            gid: now().1,
+            groups: Vec::new(),
+        });
+        self.before.again();
+        let done = work();
+        drop(back);
+        done
+    }
+}
+
+impl Drop for Acting {
+    fn drop(&mut self) {
+        self.before.again();
     }
 }
 
@@ -123,6 +151,27 @@ mod tests {
         let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&mine).unwrap());
         assert_eq!(owner, 1_900_000_007);
         assert!(std::os::unix::fs::chown(&mine, Some(0), Some(0)).is_ok());
+    }
+
+    #[test]
+    fn in_a_pause_the_thread_is_who_it_was_and_then_that_user_again() {
+        if !root() {
+            return;
+        }
+        let (before, user) = (now(), 1_900_000_009);
+        let theirs = (Uid::from_raw(user), Gid::from_raw(user));
+        let groups = getgroups().unwrap();
+        {
+            let acting = act_as(user).unwrap();
+            acting.pause(|| {
+                assert_eq!((now(), getgroups().unwrap()), (before, groups.clone()));
+                // Somebody else's work may be done meanwhile.
+                let _inner = act_as(user + 1).unwrap();
+                assert_eq!(now().0, Uid::from_raw(user + 1));
+            });
+            assert_eq!((now(), getgroups().unwrap()), (theirs, Vec::new()));
+        }
+        assert_eq!((now(), getgroups().unwrap()), (before, groups));
     }
 
     #[test]

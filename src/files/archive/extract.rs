@@ -1,10 +1,9 @@
-//! Unpacks: into a new folder beside the target, and from there into place once all of it is there and sound.
+//! Unpacks: into a new folder elsewhere, and from there into place once all of it is there and sound.
 
 use std::{
-    collections::{BTreeMap, HashSet},
-    io::Write as _,
+    collections::BTreeMap,
     os::unix::fs::PermissionsExt as _,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use nix::unistd::syncfs;
@@ -14,8 +13,10 @@ use super::{
         FilePath, FilesError, Kind,
         copy::Copied,
         error::{at, io_at},
-        fresh::passing_name,
+        passing::{Making, below},
+        room::Growing,
         root::{Inside, Replace, stays},
+        site::Site,
     },
     ArchiveError, Format,
     entry::{ENTRIES, Entry, What, damaged, place},
@@ -24,19 +25,32 @@ use super::{
 
 /// Bytes that are written before room is asked for again.
 const STEP: usize = 1 << 20;
-/// For tidying up after an archive that was refused.
-const TIDY: Duration = Duration::from_secs(60);
 
-/// Unpacks an archive into the folder `to`, which is made when it is not there. `room` is asked before each step whether
-/// so many more bytes may be written. When anything is refused or fails, nothing is there that was not there before.
+/// Unpacks an archive into the folder `to`, which is made when it is not there. When anything is refused or fails, nothing
+/// is there that was not there before.
 pub(crate) fn unpack(
-    inside: &Inside<'_>,
+    site: &Site,
     source: Source<'_>,
     format: Format,
     to: &FilePath,
     replace: Replace,
-    room: &mut dyn FnMut(u64) -> Result<(), FilesError>,
 ) -> Result<Copied, FilesError> {
+    let growing = Growing::begin(site, 0)?;
+    let unpacked = Making::begin(site)
+        .and_then(|making| unpack_by_way_of(&making, growing, source, format, to, replace));
+    unpacked.map_err(|error| error.about(to))
+}
+
+fn unpack_by_way_of(
+    making: &Making<'_>,
+    growing: Growing<'_>,
+    source: Source<'_>,
+    format: Format,
+    to: &FilePath,
+    replace: Replace,
+) -> Result<Copied, FilesError> {
+    let site = making.site;
+    let inside = site.enter()?;
     let parent = match to.split() {
         Some((parent, _)) => parent,
         None => FilePath::default(),
@@ -47,53 +61,48 @@ pub(crate) fn unpack(
         Some(_) => return Err(FilesError::NotFolder(to.clone())),
     };
     inside.folder(&parent)?;
-    let aside = parent.join(passing_name().as_encoded_bytes())?;
-    inside.make(&aside)?;
+    let aside = inside.beside(making.root());
     let mut extraction = Extraction {
-        inside,
+        inside: &inside,
+        aside: &aside,
         format,
         to,
-        aside: &aside,
+        name: making.name(),
         made: BTreeMap::new(),
         modes: Vec::new(),
         copied: Copied::default(),
-        room,
+        growing,
     };
-    let unpacked = read::entries(source, format, &mut |entry| extraction.take(entry));
-    let done = unpacked
-        .and_then(|()| extraction.settle())
-        .and_then(|()| match there {
-            true => extraction.merge(replace),
-            false => inside.rename(&aside, to, Replace::No).map(drop),
-        });
-    let copied = extraction.copied;
-    if done.is_err() || there {
-        // What stays behind has a name that says what it is.
-        inside.remove_all(&aside, Instant::now() + TIDY).ok();
-    }
-    done.map(|()| copied)
+    read::entries(source, format, &mut |entry| extraction.take(entry))?;
+    extraction.settle()?;
+    let Extraction {
+        made,
+        copied,
+        growing,
+        ..
+    } = extraction;
+    let replaced = match there {
+        true => making.merge(&inside, to, &made, replace)?,
+        false => making.publish(&inside, to).map(|()| 0)?,
+    };
+    growing.keep(copied.bytes, replaced);
+    Ok(copied)
 }
 
 struct Extraction<'a> {
+    /// The server's files.
     inside: &'a Inside<'a>,
+    /// Where the folder is made, and what it is called there.
+    aside: &'a Inside<'a>,
+    name: &'a FilePath,
     format: Format,
     to: &'a FilePath,
-    aside: &'a FilePath,
-    /// Everything that was made, below `aside`.
+    /// Everything that was made, below that folder.
     made: BTreeMap<FilePath, Kind>,
     /// Of folders, set at the end: those that let nobody write are filled first.
     modes: Vec<(FilePath, u32)>,
     copied: Copied,
-    room: &'a mut dyn FnMut(u64) -> Result<(), FilesError>,
-}
-
-/// `path`, which is below a folder, in the folder `base`.
-fn below(base: &FilePath, path: &FilePath) -> Result<FilePath, FilesError> {
-    let mut whole = base.as_bytes().to_vec();
-    whole.push(b'/');
-    whole.extend_from_slice(path.as_bytes());
-    let whole = whole.strip_prefix(b"/").unwrap_or(&whole);
-    Ok(FilePath::parse(whole)?)
+    growing: Growing<'a>,
 }
 
 impl Extraction<'_> {
@@ -116,10 +125,10 @@ impl Extraction<'_> {
             }
             (Some(_), _) => return Err(ArchiveError::Twice(path).into()),
         }
-        let target = below(self.aside, &path)?;
+        let target = below(self.name, &path)?;
         let kind = match &entry.what {
             What::Folder => {
-                self.inside.make(&target)?;
+                self.aside.make(&target)?;
                 self.modes.push((path.clone(), entry.mode.unwrap_or(0o755)));
                 self.copied.folders += 1;
                 Kind::Folder
@@ -172,7 +181,7 @@ impl Extraction<'_> {
             folder = parent;
         }
         for folder in missing.into_iter().rev() {
-            self.inside.make(&below(self.aside, &folder)?)?;
+            self.aside.make(&below(self.name, &folder)?)?;
             self.copied.folders += 1;
             self.note(folder, Kind::Folder)?;
         }
@@ -186,7 +195,7 @@ impl Extraction<'_> {
         entry: Entry<'_>,
     ) -> Result<(), FilesError> {
         let fail = |error| io_at(target, error);
-        let mut file = self.inside.make_file(target)?;
+        let file = self.aside.make_file(target)?;
         let mut buffer = vec![0; STEP.min(64 << 10)];
         let (mut written, mut promised) = (0_u64, 0_u64);
         let size = || ArchiveError::Size {
@@ -205,10 +214,11 @@ impl Extraction<'_> {
             }
             if written > promised {
                 let more = (entry.size - promised).min(STEP as u64);
-                (self.room)(more)?;
+                self.growing.more(self.inside, more)?;
                 promised += more;
             }
-            file.write_all(&buffer[..read]).map_err(fail)?;
+            self.growing
+                .store(self.inside, &file, target, &buffer[..read])?;
         }
         if written != entry.size {
             return Err(size().into());
@@ -236,7 +246,7 @@ impl Extraction<'_> {
         if !stays(leads, depth) {
             return Err(ArchiveError::LinkLeadsOut(path.clone()).into());
         }
-        self.inside.link_anyhow(target, leads)?;
+        self.aside.link_anyhow(target, leads)?;
         self.copied.links += 1;
         Ok(())
     }
@@ -253,7 +263,7 @@ impl Extraction<'_> {
         if self.made.get(&original) != Some(&Kind::File) {
             return Err(missing());
         }
-        let (mut source, about) = self.inside.file(&below(self.aside, &original)?)?;
+        let (mut source, about) = self.aside.file(&below(self.name, &original)?)?;
         let mode = Some(about.mode);
         let entry = Entry {
             name: Vec::new(),
@@ -270,39 +280,9 @@ impl Extraction<'_> {
     fn settle(&mut self) -> Result<(), FilesError> {
         for (path, mode) in self.modes.iter().rev() {
             let mode = (mode & 0o755) | 0o700;
-            self.inside.set_mode(&below(self.aside, path)?, mode)?;
+            self.aside.set_mode(&below(self.name, path)?, mode)?;
         }
-        let folder = self.inside.folder(&FilePath::default())?;
-        syncfs(&folder).map_err(|error| at(self.aside, error))
-    }
-
-    /// Moves everything into a folder that is there. What would be in the way is looked for before anything is moved.
-    fn merge(&self, replace: Replace) -> Result<(), FilesError> {
-        let mut kept = HashSet::new();
-        for (path, kind) in &self.made {
-            let target = below(self.to, path)?;
-            match (kind, self.inside.look_if_any(&target)?) {
-                (_, None) => {}
-                (Kind::Folder, Some(about)) if about.kind == Kind::Folder => {
-                    kept.insert(path);
-                }
-                (Kind::Folder, Some(_)) => return Err(FilesError::NotFolder(target)),
-                (_, Some(about)) if about.kind == Kind::Folder => {
-                    return Err(FilesError::IsFolder(target));
-                }
-                (_, Some(_)) if replace == Replace::No => return Err(FilesError::Exists(target)),
-                (_, Some(_)) => {}
-            }
-        }
-        for path in self.made.keys().filter(|path| !kept.contains(path)) {
-            // What lies in a folder that is new is moved with it.
-            let parent = path.split().map(|(parent, _)| parent);
-            if parent.is_some_and(|parent| !parent.is_root() && !kept.contains(&parent)) {
-                continue;
-            }
-            let (from, to) = (below(self.aside, path)?, below(self.to, path)?);
-            self.inside.rename(&from, &to, replace)?;
-        }
-        Ok(())
+        let folder = self.aside.folder(self.name)?;
+        syncfs(&folder).map_err(|error| at(self.to, error))
     }
 }

@@ -1,9 +1,10 @@
-//! What doors ask of archives: rights, room on the disk, and bytes that flow while they are packed or unpacked.
+//! What doors ask of archives: rights, whose turn it is, and bytes that flow while they are packed or unpacked.
 
 use std::{
     io::{self, BufWriter, Read, Write},
-    os::unix::fs::FileExt as _,
+    os::unix::{ffi::OsStrExt as _, fs::FileExt as _},
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::{Buf as _, Bytes};
@@ -12,14 +13,17 @@ use serde_json::json;
 use tokio::{
     sync::{Semaphore, SemaphorePermit, mpsc},
     task::spawn_blocking,
+    time::{Instant, timeout},
 };
 
 use super::{
     super::{
         CopyView, FilePath, Files, FilesError, Kind, Wish,
+        copy::Copied,
         error::io_at,
-        fresh::passing_name,
         handle::{Body, blocking, joined, refused},
+        passing::{PASSING, passing_name},
+        room::Growing,
         root::Replace,
         site::{Site, Writing},
     },
@@ -34,6 +38,12 @@ use crate::accounts::{Principal, ServerId, Verb};
 static WORK: Semaphore = Semaphore::const_new(3);
 /// The same for folders on their way out, which are as slow as whoever takes them.
 static OUT: Semaphore = Semaphore::const_new(12);
+/// And for those on their way in. No other work waits for these, and they do not wait for each other.
+static IN: Semaphore = Semaphore::const_new(6);
+/// How long those who send a folder may leave us waiting, in all.
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+/// So many bytes earn another second of it.
+pub(super) const PACE: usize = 4 << 10;
 /// Bytes of one piece on its way out.
 const PIECE: usize = 64 << 10;
 /// Pieces that wait for a slower side.
@@ -121,7 +131,8 @@ impl Files {
                     .map_err(|error| io_at(&from, error))?;
                 let format = format.or_else(|| Format::of_content(&head[..read]));
                 let format = format.ok_or(ArchiveError::Unknown)?;
-                into_place(&site, Source::File(file), format, &to, replace)
+                let unpacked = unpack(&site, Source::File(file), format, &to, replace);
+                unpacked.map(CopyView::from)
             })
             .await
         };
@@ -180,21 +191,19 @@ impl Files {
             Ok(site) => site,
             Err(error) => return refused(error, &mut body).await,
         };
+        let one = site.lasting.filling.clone().try_acquire_owned();
+        let (Ok(one), Ok(permit)) = (one, IN.try_acquire()) else {
+            let error = FilesError::Busy("folders on their way in".into());
+            return refused(error, &mut body).await;
+        };
         let detail = json!({ "to": path.to_string(), "format": format.name() });
         let work = async move {
-            let permit = turn(&WORK).await;
             let (pieces, taken) = mpsc::channel(WAITING);
             let job = spawn_blocking(move || {
-                let _permit = permit;
+                let _permits = (one, permit);
                 inward(&site, Intake::new(taken), format, &path, replace)
             });
-            while let Some(piece) = body.next().await {
-                let broke = piece.is_err();
-                if pieces.send(piece).await.is_err() || broke {
-                    break;
-                }
-            }
-            drop(pieces);
+            feed(&mut body, pieces).await;
             match joined(job.await) {
                 Ok(view) => Ok(view),
                 Err(broken @ FilesError::BrokenOff(_)) => Err(broken),
@@ -205,25 +214,27 @@ impl Files {
     }
 }
 
-fn into_place(
-    site: &Site,
-    source: Source<'_>,
-    format: Format,
-    to: &FilePath,
-    replace: Replace,
-) -> Result<CopyView, FilesError> {
-    let mut promise = site.promise(0)?;
-    let inside = site.enter()?;
-    let mut bytes = 0;
-    let copied = unpack(&inside, source, format, to, replace, &mut |more| {
-        bytes += more;
-        promise.grow_to(bytes)
-    })?;
-    promise.keep(copied.bytes, 0);
-    Ok(copied.into())
+/// Hands on what comes, to its end, or until whoever sends it was waited for too long: then it broke off.
+pub(super) async fn feed(body: &mut Body, pieces: mpsc::Sender<io::Result<Bytes>>) {
+    let mut left = PATIENCE;
+    loop {
+        let asked = Instant::now();
+        let piece = match timeout(left, body.next()).await {
+            Ok(Some(piece)) => piece,
+            Ok(None) => return,
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        let size = piece.as_ref().map_or(0, Bytes::len);
+        let earned = Duration::from_secs(1).mul_f64(size as f64 / PACE as f64);
+        left = (left.saturating_sub(asked.elapsed()) + earned).min(PATIENCE);
+        let broke = piece.is_err();
+        if pieces.send(piece).await.is_err() || broke {
+            return;
+        }
+    }
 }
 
-fn outward(
+pub(super) fn outward(
     site: &Arc<Site>,
     packing: &Packing,
     format: Format,
@@ -237,8 +248,8 @@ fn outward(
     }
 }
 
-fn inward(
-    site: &Arc<Site>,
+pub(super) fn inward(
+    site: &Site,
     mut intake: Intake,
     format: Format,
     to: &FilePath,
@@ -246,39 +257,39 @@ fn inward(
 ) -> Result<CopyView, FilesError> {
     let done = match format {
         Format::Zip => spooled(site, &mut intake, to, replace),
-        _ => into_place(site, Source::Stream(&mut intake), format, to, replace),
+        _ => unpack(site, Source::Stream(&mut intake), format, to, replace),
     };
     match done {
         Err(_) if intake.broke => Err(FilesError::BrokenOff(intake.count)),
-        done => done,
+        done => done.map(CopyView::from),
     }
 }
 
 /// A zip archive says at its end what is in it: it is kept first, without a name.
 fn spooled(
-    site: &Arc<Site>,
+    site: &Site,
     intake: &mut Intake,
     to: &FilePath,
     replace: Replace,
-) -> Result<CopyView, FilesError> {
-    let mut promise = site.promise(0)?;
-    let fresh = {
-        let name = FilePath::default().join(passing_name().as_encoded_bytes())?;
-        site.enter()?.fresh(&name)?
-    };
-    let fail = |error| io_at(fresh.path(), error);
-    let mut buffer = vec![0; PIECE];
-    loop {
-        let read = intake.read(&mut buffer).map_err(written)?;
-        if read == 0 {
-            break;
+) -> Result<Copied, FilesError> {
+    let mut growing = Growing::begin(site, 0)?;
+    let held = site.held_root(PASSING)?;
+    let name = FilePath::default().join(passing_name().as_bytes())?;
+    let fresh = held.enter()?.fresh(&name)?;
+    {
+        let inside = site.enter()?;
+        let mut buffer = vec![0; PIECE];
+        loop {
+            let read = intake.read(&mut buffer).map_err(written)?;
+            if read == 0 {
+                break;
+            }
+            growing.more(&inside, read as u64)?;
+            growing.store(&inside, fresh.file(), to, &buffer[..read])?;
         }
-        promise.grow_to(intake.count)?;
-        let mut file = fresh.file();
-        file.write_all(&buffer[..read]).map_err(fail)?;
     }
-    let file = fresh.file().try_clone().map_err(fail)?;
-    into_place(site, Source::File(file), Format::Zip, to, replace)
+    let file = fresh.file().try_clone().map_err(|error| io_at(to, error))?;
+    unpack(site, Source::File(file), Format::Zip, to, replace)
 }
 
 /// A file that is being written, as a writer.
@@ -319,7 +330,7 @@ impl Write for Pieces {
 }
 
 /// Bytes as they come in.
-struct Intake {
+pub(super) struct Intake {
     taken: mpsc::Receiver<io::Result<Bytes>>,
     piece: Bytes,
     count: u64,
@@ -328,7 +339,7 @@ struct Intake {
 }
 
 impl Intake {
-    fn new(taken: mpsc::Receiver<io::Result<Bytes>>) -> Self {
+    pub(super) fn new(taken: mpsc::Receiver<io::Result<Bytes>>) -> Self {
         Self {
             taken,
             piece: Bytes::new(),

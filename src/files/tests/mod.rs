@@ -1,7 +1,8 @@
 //! One server's files, without a daemon around them.
 
+mod bin;
 mod model;
-mod races;
+pub(super) mod races;
 mod shut;
 mod strange;
 mod uploads;
@@ -18,18 +19,18 @@ use super::{
 };
 
 /// A server's files in a folder that goes when this does.
-pub(super) struct House {
+pub(in crate::files) struct House {
     home: TempDir,
-    pub(super) site: Arc<Site>,
+    pub(in crate::files) site: Arc<Site>,
 }
 
 impl House {
     /// Which are ours, without a limit.
-    pub(super) fn new() -> Self {
+    pub(in crate::files) fn new() -> Self {
         Self::of(None, None)
     }
 
-    pub(super) fn of(user: Option<u32>, limit: Option<u64>) -> Self {
+    pub(in crate::files) fn of(user: Option<u32>, limit: Option<u64>) -> Self {
         let home = tempfile::tempdir().unwrap();
         // Games reach their folders through this one.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o711);
@@ -41,20 +42,29 @@ impl House {
     }
 
     /// The folder as everybody else sees it.
-    pub(super) fn files(&self) -> PathBuf {
+    pub(in crate::files) fn files(&self) -> PathBuf {
         self.home.path().join("7/files")
     }
 
     /// A folder beside it, which is nobody's business.
-    pub(super) fn outside(&self) -> PathBuf {
+    pub(in crate::files) fn outside(&self) -> PathBuf {
         self.home.path().join("outside")
     }
 
-    pub(super) fn write(&self, path: &str, bytes: &[u8]) -> Result<Entry, FilesError> {
+    /// What is not whole yet, or was broken off.
+    pub(in crate::files) fn passing(&self) -> Vec<String> {
+        let outer = self.files().parent().unwrap().join("passing");
+        let names = |folder: &std::path::Path| std::fs::read_dir(folder).unwrap();
+        let names = names(&outer).chain(names(&outer.join("held")));
+        let names = names.map(|name| name.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name != "held").collect()
+    }
+
+    pub(in crate::files) fn write(&self, path: &str, bytes: &[u8]) -> Result<Entry, FilesError> {
         self.write_as(wish(path), bytes)
     }
 
-    pub(super) fn write_as(&self, wish: Wish, bytes: &[u8]) -> Result<Entry, FilesError> {
+    pub(in crate::files) fn write_as(&self, wish: Wish, bytes: &[u8]) -> Result<Entry, FilesError> {
         let mut writing = self.site.clone().write(wish)?;
         for piece in bytes.chunks(1000) {
             writing.put(piece)?;
@@ -62,14 +72,14 @@ impl House {
         writing.finish()
     }
 
-    pub(super) fn read(&self, path: &str) -> Result<Vec<u8>, FilesError> {
+    pub(in crate::files) fn read(&self, path: &str) -> Result<Vec<u8>, FilesError> {
         let (mut file, _) = self.site.read(&at(path))?;
         let mut bytes = Vec::new();
         std::io::Read::read_to_end(&mut file, &mut bytes).unwrap();
         Ok(bytes)
     }
 
-    pub(super) fn names(&self, path: &str) -> Vec<String> {
+    pub(in crate::files) fn names(&self, path: &str) -> Vec<String> {
         let (entries, _) = self
             .site
             .enter()
@@ -80,7 +90,7 @@ impl House {
     }
 }
 
-pub(super) fn at(path: &str) -> FilePath {
+pub(in crate::files) fn at(path: &str) -> FilePath {
     FilePath::parse(path.as_bytes()).unwrap()
 }
 
@@ -97,7 +107,7 @@ pub(super) fn wish(path: &str) -> Wish {
 }
 
 /// True as root. In CI it must be so: nothing is skipped there.
-pub(super) fn root(what: &str) -> bool {
+pub(in crate::files) fn root(what: &str) -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
         assert!(std::env::var_os("CI").is_none(), "CI runs this as root");
@@ -107,6 +117,6 @@ pub(super) fn root(what: &str) -> bool {
 }
 
 /// A user that nobody is.
-pub(super) fn user() -> u32 {
+pub(in crate::files) fn user() -> u32 {
     1_700_000_000 + std::process::id()
 }

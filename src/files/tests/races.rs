@@ -14,10 +14,10 @@ use super::{
     *,
 };
 
-const SECRET: &[u8] = b"the secret that lies outside";
+pub(in crate::files) const SECRET: &[u8] = b"the secret that lies outside";
 /// How often each call meets the swapping; what waits for the disk less often.
 const ROUNDS: usize = 400;
-const FEW: usize = 60;
+pub(in crate::files) const FEW: usize = 60;
 
 fn exchange(one: &Path, other: &Path) {
     let flags = RenameFlags::RENAME_EXCHANGE;
@@ -43,7 +43,7 @@ fn picture(folder: &Path) -> Vec<String> {
 
 /// Runs `call` again and again while the folder `dir` is a link to outside half of the time, and the file `file` in it one
 /// to the secret; outside has all the same names.
-fn swapped(rounds: usize, call: impl Fn(&House, usize)) {
+pub(in crate::files) fn swapped(rounds: usize, call: impl Fn(&House, usize)) {
     let house = House::new();
     let (files, outside) = (house.files(), house.outside());
     for folder in [&outside, &files.join("dir")] {
