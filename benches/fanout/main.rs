@@ -16,7 +16,7 @@ mod parts;
 mod peers;
 mod relay;
 mod sys;
-#[path = "../supervision/table.rs"]
+#[path = "../common/table.rs"]
 mod table;
 
 use std::{env, io, path::Path, process::ExitCode};

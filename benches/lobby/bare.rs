@@ -12,7 +12,7 @@ use nix::{
     sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
 };
 
-use crate::house::LONGHOUSE;
+use crate::daemon::LONGHOUSE;
 
 /// What became of them.
 pub(crate) struct Bare {

@@ -6,12 +6,14 @@
 mod bare;
 mod chat;
 mod crowd;
+#[path = "../common/daemon.rs"]
+mod daemon;
 mod figures;
 mod house;
 mod peer;
 mod slow;
 mod storm;
-#[path = "../supervision/table.rs"]
+#[path = "../common/table.rs"]
 mod table;
 mod tables;
 mod words;
@@ -61,7 +63,7 @@ fn measure() -> io::Result<()> {
     let mut rows = Vec::new();
     for (name, part) in PARTS {
         if wanted.is_empty() || wanted.iter().any(|part| part == name) {
-            eprintln!("measuring: {name}, load average {}", house::busy());
+            eprintln!("measuring: {name}, load average {}", daemon::busy());
             rows.extend(part()?);
         }
     }
@@ -71,7 +73,7 @@ fn measure() -> io::Result<()> {
         Path::new("target/bench/lobby.json"),
         &json!({
             "kernel": kernel.release().to_string_lossy(),
-            "busy": house::busy(),
+            "busy": daemon::busy(),
             "rows": rows,
         }),
     )

@@ -135,7 +135,8 @@ async fn change_email(services: Services, mut asked: Asked) -> Outcome {
 async fn forgot_password(services: Services, mut asked: Asked) -> Outcome {
     let mail = asked.args.text()?;
     let accounts = &services.accounts;
-    accounts.forgot_password(&asked.caller, &mail).await?;
+    let by = Some(&asked.by);
+    accounts.forgot_password(&asked.caller, by, &mail).await?;
     Ok(true.into())
 }
 
