@@ -17,9 +17,10 @@ use tokio::{
 use super::{
     super::{
         CopyView, FilePath, Files, FilesError, Kind, Wish,
+        body::{Body, heard_out},
         error::io_at,
         fresh::passing_name,
-        handle::{Body, blocking, joined, refused},
+        handle::{blocking, joined},
         root::Replace,
         site::{Site, Writing},
     },
@@ -176,10 +177,8 @@ impl Files {
         replace: Replace,
         mut body: Body,
     ) -> Result<CopyView, FilesError> {
-        let site = match self.site(by, Verb::FilesWrite, id).await {
-            Ok(site) => site,
-            Err(error) => return refused(error, &mut body).await,
-        };
+        let site = self.site(by, Verb::FilesWrite, id).await;
+        let site = heard_out(site, &mut body).await?;
         let detail = json!({ "to": path.to_string(), "format": format.name() });
         let work = async move {
             let permit = turn(&WORK).await;
@@ -198,7 +197,7 @@ impl Files {
             match joined(job.await) {
                 Ok(view) => Ok(view),
                 Err(broken @ FilesError::BrokenOff(_)) => Err(broken),
-                Err(error) => refused(error, &mut body).await,
+                Err(error) => heard_out(Err(error), &mut body).await,
             }
         };
         self.act(by, "files.unpack", id, detail, work).await
