@@ -214,6 +214,39 @@ impl Files {
         .await
     }
 
+    /// A file that its server's owner lets anybody download; none when it is not among those.
+    pub(crate) async fn read_public(
+        &self,
+        id: ServerId,
+        path: FilePath,
+    ) -> Result<Option<Reading>, FilesError> {
+        let Ok(home) = self.0.hosting.home_for_all(id).await else {
+            return Ok(None);
+        };
+        let public = home.public.iter();
+        let mut public = public.filter_map(|public| FilePath::parse(public.as_bytes()).ok());
+        if !public.any(|public| path.is_within(&public)) {
+            return Ok(None);
+        }
+        let site = self.at(home).await?;
+        blocking(move || {
+            let (file, about) = site.enter()?.plain_file(&path)?;
+            Ok(Some(Reading::new(file, about, path)))
+        })
+        .await
+    }
+
+    /// Whether a file that is sent to `path` goes into a folder that is there, also behind a link.
+    pub(crate) async fn is_folder(
+        &self,
+        by: &Principal,
+        id: ServerId,
+        path: FilePath,
+    ) -> Result<bool, FilesError> {
+        let site = self.site(by, Verb::FilesWrite, id).await?;
+        blocking(move || site.enter()?.is_folder(&path)).await
+    }
+
     /// What fits a search.
     pub(crate) async fn search(
         &self,

@@ -1,30 +1,19 @@
-//! A file on its way out, a piece at a time.
-//!
-//! ```text
-//!  what the kernel has in memory ─► read at once, where the request is   (preadv2, RWF_NOWAIT)
-//!  what must come from a disk    ─► read where it may block
-//! ```
-//!
-//! So what is read often takes no turn of another thread, and the buffers go round: fresh memory for every piece costs
-//! more than the reading. What is sent waits for who takes it, so that no more than a few pieces are ever held.
+//! A file on its way out: read ahead by one piece, and never more than that held.
 
 use std::{
     fs::File,
-    io::{self, IoSliceMut},
+    io::{self, Read as _, Seek as _, SeekFrom},
     ops::Range,
-    os::unix::fs::FileExt as _,
-    sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use rustix::io::{ReadWriteFlags, preadv2};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{about::About, path::FilePath};
 
 /// Bytes that are read at a time.
-const PIECE: usize = 256 << 10;
+const PIECE: u64 = 256 << 10;
 
 /// A plain file, open to be read.
 pub(crate) struct Reading {
@@ -58,79 +47,44 @@ impl Reading {
         self,
         range: Range<u64>,
     ) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
-        let (file, shelf) = (Arc::new(self.file), Shelf::default());
-        stream::try_unfold(range, move |left| {
-            let (file, shelf) = (file.clone(), shelf.clone());
-            async move {
-                let size = left.end.saturating_sub(left.start);
-                if size == 0 {
-                    return Ok(None);
-                }
-                let size = usize::try_from(size).map_or(PIECE, |size| size.min(PIECE));
-                let piece = read(&file, shelf.take(size), left.start).await?;
-                match piece.size as u64 {
-                    0 => Err(io::ErrorKind::UnexpectedEof.into()),
-                    read => Ok(Some((
-                        Bytes::from_owner(piece),
-                        left.start + read..left.end,
-                    ))),
-                }
-            }
+        let left = range.end.saturating_sub(range.start);
+        let first = (left > 0).then(|| {
+            let mut file = self.file;
+            spawn_blocking(move || {
+                let sought = file.seek(SeekFrom::Start(range.start));
+                sought
+                    .and_then(|_| piece(&mut file, left))
+                    .map(|piece| (file, piece))
+            })
+        });
+        stream::unfold((first, left), |(job, left)| async move {
+            let (mut file, piece) = match joined(job?).await {
+                Ok(read) => read,
+                Err(error) => return Some((Err(error), (None, 0))),
+            };
+            let left = left - piece.len() as u64;
+            let next = (left > 0).then(|| {
+                spawn_blocking(move || self::piece(&mut file, left).map(|piece| (file, piece)))
+            });
+            Some((Ok(piece), (next, left)))
         })
     }
 }
 
-/// Fills as much of the piece as one read gives.
-async fn read(file: &Arc<File>, mut piece: Piece, at: u64) -> io::Result<Piece> {
-    let mut parts = [IoSliceMut::new(&mut piece.buffer[..piece.size])];
-    // Not every file system knows the flag: whatever fails is tried again where it may wait.
-    if let Ok(read) = preadv2(&**file, &mut parts, at, ReadWriteFlags::NOWAIT) {
-        piece.size = read;
-        return Ok(piece);
-    }
-    let file = file.clone();
-    let reading = spawn_blocking(move || {
-        piece.size = file.read_at(&mut piece.buffer[..piece.size], at)?;
-        Ok(piece)
-    });
-    reading
-        .await
+type Job = JoinHandle<io::Result<(File, Bytes)>>;
+
+async fn joined(job: Job) -> io::Result<(File, Bytes)> {
+    job.await
         .unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
-/// The buffers that are free again.
-#[derive(Clone, Default)]
-struct Shelf(Arc<Mutex<Vec<Box<[u8]>>>>);
-
-impl Shelf {
-    /// Room for so many bytes, at most a piece.
-    fn take(&self, size: usize) -> Piece {
-        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Piece {
-            buffer: free.unwrap_or_else(|| vec![0; size].into()),
-            size,
-            shelf: self.clone(),
-        }
-    }
-}
-
-/// A buffer, of which `size` bytes count; goes back to its shelf when nobody reads it any longer.
-struct Piece {
-    buffer: Box<[u8]>,
-    size: usize,
-    shelf: Shelf,
-}
-
-impl AsRef<[u8]> for Piece {
-    fn as_ref(&self) -> &[u8] {
-        &self.buffer[..self.size]
-    }
-}
-
-impl Drop for Piece {
-    fn drop(&mut self) {
-        let buffer = std::mem::take(&mut self.buffer);
-        let mut free = self.shelf.0.lock().unwrap_or_else(PoisonError::into_inner);
-        free.push(buffer);
+/// The next bytes, of `left` that are wanted.
+fn piece(file: &mut File, left: u64) -> io::Result<Bytes> {
+    let size = left.min(PIECE);
+    let mut bytes = Vec::with_capacity(usize::try_from(size).expect("a piece is small"));
+    file.take(size).read_to_end(&mut bytes)?;
+    match bytes.is_empty() {
+        true => Err(io::ErrorKind::UnexpectedEof.into()),
+        false => Ok(bytes.into()),
     }
 }

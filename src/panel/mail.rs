@@ -157,8 +157,7 @@ async fn change(doors: State, mut call: Call) -> Outcome {
 async fn forgot(doors: State, mut call: Call) -> Outcome {
     let wish: Address = call.json().await?;
     let caller = caller(call.peer);
-    let accounts = &doors.accounts;
-    accounts.forgot_password(&caller, None, &wish.mail).await?;
+    doors.accounts.forgot_password(&caller, &wish.mail).await?;
     Ok(bare(DONE))
 }
 
