@@ -561,16 +561,13 @@ impl schedules::Snapshot for Shots {
         by: &'a accounts::Principal,
         server: accounts::ServerId,
         label: Option<&'a str>,
-    ) -> futures_util::future::BoxFuture<'a, Result<Option<String>, String>> {
+    ) -> futures_util::future::BoxFuture<'a, Result<(), String>> {
         let wish = snapshots::Take {
             label: label.unwrap_or_default().into(),
             ..snapshots::Take::default()
         };
         let taken = self.0.take(by, server, wish);
-        Box::pin(async move {
-            let taken = taken.await.map_err(|error| error.to_string())?;
-            Ok(taken.why.filter(|_| !taken.consistent))
-        })
+        Box::pin(async move { taken.await.map(drop).map_err(|error| error.to_string()) })
     }
 }
 

@@ -16,7 +16,7 @@ mod parts;
 mod peers;
 mod relay;
 mod sys;
-#[path = "../common/table.rs"]
+#[path = "../supervision/table.rs"]
 mod table;
 
 use std::{env, io, path::Path, process::ExitCode};

@@ -12,7 +12,7 @@ use nix::{
     sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
 };
 
-use crate::daemon::LONGHOUSE;
+use crate::house::LONGHOUSE;
 
 /// What became of them.
 pub(crate) struct Bare {

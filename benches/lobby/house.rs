@@ -4,7 +4,8 @@ use std::{
     fs,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    os::unix::net::UnixStream,
+    os::unix::net::{UnixDatagram, UnixStream},
+    process::{Child, Command, Stdio},
     thread,
     time::Duration,
 };
@@ -16,20 +17,19 @@ use nix::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{
-    daemon::{Daemon, users},
-    words::{Heard, hear},
-};
+use crate::words::{Heard, hear};
 
+/// The program, as this run has built it.
+pub(crate) const LONGHOUSE: &str = env!("CARGO_BIN_EXE_longhouse");
 /// Everybody's password.
 pub(crate) const PASSWORD: &str = "correct horse";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct House {
-    daemon: Daemon,
+    folder: TempDir,
+    daemon: Child,
     pub(crate) lobby: SocketAddr,
     metrics: SocketAddr,
-    _folder: TempDir,
 }
 
 impl House {
@@ -47,23 +47,71 @@ impl House {
             }
             fs::write(data.join(format!("rooms/load-{n}.toml")), room)?;
         }
-        let settings = [format!("lobby.uids={}", users(400_000_000, 606))];
-        let daemon = Daemon::open(folder.path(), &settings)?;
-        Ok(Self {
-            lobby: daemon.address("lobby.listen")?,
-            metrics: daemon.address("admin.listen")?,
+        let notify = folder.path().join("notify");
+        let socket = UnixDatagram::bind(&notify)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        let log = fs::File::create(folder.path().join("daemon.log"))?;
+        let state = folder.path().join("state");
+        // Users that no other box on this machine has: what is left of a user's processes is killed.
+        let first = 400_000_000 + std::process::id() % 1_000_000 * 1_000;
+        let mut command = Command::new(LONGHOUSE);
+        command.arg("--state").arg(&state).arg("serve");
+        for set in [
+            "http.listen=127.0.0.1:0",
+            "admin.listen=127.0.0.1:0",
+            "voice.listen=127.0.0.1:0",
+            "lobby.listen=127.0.0.1:0",
+            "lobby.meta_listen=",
+            "lobby.announce=false",
+            &format!("lobby.uids={first}-{}", first + 605),
+            &format!("data={}", data.display()),
+        ] {
+            command.args(["--set", set]);
+        }
+        let daemon = command
+            .env("NOTIFY_SOCKET", &notify)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        let mut house = Self {
+            folder,
             daemon,
-            _folder: folder,
-        })
+            lobby: SocketAddr::from(([127, 0, 0, 1], 0)),
+            metrics: SocketAddr::from(([127, 0, 0, 1], 0)),
+        };
+        let mut message = [0; 512];
+        loop {
+            let Ok(count) = socket.recv(&mut message) else {
+                return Err(io::Error::other(house.last_words()));
+            };
+            if message[..count].windows(7).any(|part| part == b"READY=1") {
+                break;
+            }
+        }
+        let endpoints: Value = serde_json::from_slice(&fs::read(state.join("endpoints.json"))?)?;
+        let address = |key: &str| {
+            let address = endpoints[key].as_str().unwrap_or_default();
+            address.parse().map_err(io::Error::other)
+        };
+        (house.lobby, house.metrics) = (address("lobby.listen")?, address("admin.listen")?);
+        Ok(house)
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.daemon.pid()
+        self.daemon.id()
+    }
+
+    fn last_words(&self) -> String {
+        let log = fs::read_to_string(self.folder.path().join("daemon.log")).unwrap_or_default();
+        let lines: Vec<_> = log.lines().rev().take(10).collect();
+        let lines: Vec<_> = lines.into_iter().rev().collect();
+        format!("the daemon:\n{}", lines.join("\n"))
     }
 
     /// What it warned of.
     pub(crate) fn warnings(&self) -> String {
-        let log = self.daemon.log();
+        let log = fs::read_to_string(self.folder.path().join("daemon.log")).unwrap_or_default();
         let bad = |line: &&str| {
             ["WARN", "ERROR", "warn", "error"]
                 .iter()
@@ -84,7 +132,7 @@ impl House {
             false => Err(io::Error::other(format!(
                 "{} rooms of {count}; {}",
                 rooms.len(),
-                self.daemon.last_words()
+                self.last_words()
             ))),
         }
     }
@@ -133,7 +181,7 @@ impl House {
 
     /// That many accounts, `p0` and so on. Four ask at once, so that neither turn to compute is ever idle.
     pub(crate) fn accounts(&self, count: usize, role: &str) -> io::Result<()> {
-        let state = self.daemon.state();
+        let state = self.folder.path().join("state");
         thread::scope(|scope| {
             let makers: Vec<_> = (0..4)
                 .map(|maker| {
@@ -176,6 +224,13 @@ impl House {
     }
 }
 
+impl Drop for House {
+    fn drop(&mut self) {
+        self.daemon.kill().ok();
+        self.daemon.wait().ok();
+    }
+}
+
 /// A line of a process's status, in KiB.
 fn status(pid: u32, line: &str) -> io::Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -194,4 +249,10 @@ fn status(pid: u32, line: &str) -> io::Result<f64> {
 pub(crate) fn processor_time(pid: u32) -> io::Result<Duration> {
     let clock = clock_getcpuclockid(Pid::from_raw(pid as i32))?;
     Ok(clock_gettime(clock)?.into())
+}
+
+/// How busy the machine has been for a minute.
+pub(crate) fn busy() -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split_whitespace().next().unwrap_or("?").into()
 }

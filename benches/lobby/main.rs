@@ -6,14 +6,12 @@
 mod bare;
 mod chat;
 mod crowd;
-#[path = "../common/daemon.rs"]
-mod daemon;
 mod figures;
 mod house;
 mod peer;
 mod slow;
 mod storm;
-#[path = "../common/table.rs"]
+#[path = "../supervision/table.rs"]
 mod table;
 mod tables;
 mod words;
@@ -63,7 +61,7 @@ fn measure() -> io::Result<()> {
     let mut rows = Vec::new();
     for (name, part) in PARTS {
         if wanted.is_empty() || wanted.iter().any(|part| part == name) {
-            eprintln!("measuring: {name}, load average {}", daemon::busy());
+            eprintln!("measuring: {name}, load average {}", house::busy());
             rows.extend(part()?);
         }
     }
@@ -73,7 +71,7 @@ fn measure() -> io::Result<()> {
         Path::new("target/bench/lobby.json"),
         &json!({
             "kernel": kernel.release().to_string_lossy(),
-            "busy": daemon::busy(),
+            "busy": house::busy(),
             "rows": rows,
         }),
     )

@@ -4,7 +4,6 @@ mod console;
 mod idle;
 mod restart;
 mod store;
-#[path = "../common/table.rs"]
 mod table;
 
 use std::{env, io, path::Path};

@@ -19,8 +19,7 @@ use crate::{
 impl Accounts {
     /// Somebody makes an account for themselves or, through a site of their own, for somebody: it begins once its mail
     /// address is verified, and is gone when nobody does that. Account, link and letter are there together or not at
-    /// all. The same rules as for [`register`](Self::register) hold, but that a site that manages accounts is not
-    /// counted by its own address, because all its people come from it.
+    /// all. The same rules as for [`register`](Self::register) hold.
     pub async fn enrol(
         &self,
         by: &Principal,
@@ -40,11 +39,8 @@ impl Accounts {
             why: "is missing",
         })?;
         fits(wish.password)?;
-        let trusted = self.trusts(by);
-        if !trusted {
-            self.may_register(&caller)?;
-        }
-        self.may_write(&caller, trusted, &mail)?;
+        self.may_register(&caller)?;
+        self.may_write(&caller, &mail)?;
         let (credential, md5) = self.credential(caller.door, wish.password).await?;
         let subject = format!("account {name}");
         let confirmed = policy == Policy::Open;
@@ -66,23 +62,19 @@ impl Accounts {
         made.await.map(|account| account.view())
     }
 
-    /// Whether it is a site of its own, from whose address many people come.
-    pub(super) fn trusts(&self, by: &Principal) -> bool {
-        self.allows(by, Verb::AccountsManage, Subject::Box)
-    }
-
     /// Whether name and password are somebody's, without letting them in. Other than at the doors, an unknown name and
     /// an address that waits to be verified are told: that is what MyOTTD's clients ask for. Guesses are counted as
-    /// everywhere; those of a site that manages accounts not by its own address.
+    /// everywhere; those of a site that manages accounts not by its own address, because all its people come from it.
     pub async fn check_login(
         &self,
         by: &Principal,
         name: &str,
         password: &Secret,
     ) -> Result<AccountView, AccountsError> {
+        let trusted = self.allows(by, Verb::AccountsManage, Subject::Box);
         let caller = Caller {
             door: by.actor.door,
-            from: by.actor.from.filter(|_| !self.trusts(by)),
+            from: by.actor.from.filter(|_| !trusted),
         };
         let allowed = |account: &Account| account.confirmed && !account.disabled;
         let given = |md5| password.readings(md5);

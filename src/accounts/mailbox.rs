@@ -30,7 +30,7 @@ impl Accounts {
             door: by.actor.door,
             from: by.actor.from,
         };
-        self.may_write(&caller, self.trusts(by), &new)?;
+        self.may_write(&caller, &new)?;
         let subject = format!("account {}", before.name);
         let detail = json!({ "mail": new });
         let scoped = by.scopes.is_some();

@@ -94,7 +94,7 @@ impl Accounts {
                     door: by.actor.door,
                     from: by.actor.from,
                 };
-                self.may_write(&caller, self.trusts(by), new)?;
+                self.may_write(&caller, new)?;
                 before.must_verify() || self.desk().post.delivers()
             }
             _ => false,

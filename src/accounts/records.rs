@@ -343,33 +343,6 @@ mod tests {
         assert!(f.reopened().list(&root()).await.unwrap()[0].confirmed);
     }
 
-    /// What the release after that one wrote.
-    #[derive(Serialize, Deserialize)]
-    struct Newer(AccountV2);
-    impl Record for Newer {
-        const TABLE: &'static str = Account::TABLE;
-        const FORMAT: u8 = 2;
-    }
-
-    #[tokio::test]
-    async fn an_account_from_before_addresses_were_verified_keeps_its_own() {
-        let f = Fixture::new();
-        let waits = || AccountV2 {
-            confirmed: false,
-            ..old().into()
-        };
-        let put = |tx: &mut crate::store::Tx<'_>| {
-            tx.put(Table::new(), AccountId(7).key(), &Newer(waits()))
-        };
-        f.store.write(put).await.unwrap();
-        let read = f.store.get(ACCOUNTS, AccountId(7).key()).unwrap().unwrap();
-        assert_eq!(read.mail.as_deref(), Some("ada@example.org"));
-        assert_eq!((read.mail_state, read.md5), (MailState::Verified, false));
-        assert!(!read.confirmed, "nobody has let it in meanwhile");
-        let json = serde_json::to_value(waits()).unwrap();
-        assert_eq!(Account::upgrade_json(2, json), Some(read));
-    }
-
     #[tokio::test]
     async fn everything_is_in_the_catalog_and_comes_back_from_a_backup() {
         let f = Fixture::new();

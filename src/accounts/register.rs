@@ -108,7 +108,7 @@ impl Accounts {
         // They are in without it; a letter too many is left out.
         let delivers = self.desk().post.delivers();
         let link = match &mail {
-            Some(mail) => delivers && self.may_write(caller, false, mail).is_ok(),
+            Some(mail) => delivers && self.may_write(caller, mail).is_ok(),
             None => false,
         };
         let (credential, md5) = self.credential(caller.door, password).await?;

@@ -135,8 +135,7 @@ async fn change_email(services: Services, mut asked: Asked) -> Outcome {
 async fn forgot_password(services: Services, mut asked: Asked) -> Outcome {
     let mail = asked.args.text()?;
     let accounts = &services.accounts;
-    let by = Some(&asked.by);
-    accounts.forgot_password(&asked.caller, by, &mail).await?;
+    accounts.forgot_password(&asked.caller, &mail).await?;
     Ok(true.into())
 }
 

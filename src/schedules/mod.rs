@@ -45,14 +45,13 @@ use crate::{
 
 /// Takes snapshots of servers, for the step of that name.
 pub trait Snapshot: Send + Sync {
-    /// Takes one with the rights of `by`; returns once it is taken, or with why it was not, in words. What was taken
-    /// may have been changed by the game meanwhile: then the words say why.
+    /// Takes one with the rights of `by`; returns once it is taken, or with why it was not, in words.
     fn take<'a>(
         &'a self,
         by: &'a Principal,
         server: ServerId,
         label: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Option<String>, String>>;
+    ) -> BoxFuture<'a, Result<(), String>>;
 }
 
 /// The catalog, with the records of this room.

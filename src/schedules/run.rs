@@ -94,29 +94,25 @@ impl Hands {
 
     /// All steps, in order, until one fails.
     pub(super) async fn perform(self, schedule: Schedule, due: Option<UnixMillis>) -> Ended {
-        let ended = match self.author(&schedule) {
+        let failure = match self.author(&schedule) {
             Some(by) => {
                 let detail = json!({ "schedule": schedule.id, "name": schedule.name, "due": due });
                 let subject = format!("server {}", schedule.server.0);
                 let work = self.steps(&by, &schedule);
                 let audit = &self.audit;
                 let done = audit.run(&by.actor, "schedule.steps", subject, detail, work);
-                done.await
+                done.await.err()
             }
-            None => Err(Failure::NoAuthor),
+            None => Some(Failure::NoAuthor),
         };
         let (server, id) = (schedule.server.0, schedule.id);
-        let shortened = |why: String| why.chars().take(LONGEST_WHY).collect();
-        let failure = match ended {
-            Ok(remarks) => {
-                tracing::info!(server, schedule = id, remarks, "a schedule is done");
-                return Ended {
-                    outcome: Outcome::Done,
-                    step: None,
-                    why: (!remarks.is_empty()).then(|| shortened(remarks)),
-                };
-            }
-            Err(failure) => failure,
+        let Some(failure) = failure else {
+            tracing::info!(server, schedule = id, "a schedule is done");
+            return Ended {
+                outcome: Outcome::Done,
+                step: None,
+                why: None,
+            };
         };
         tracing::warn!(server, schedule = id, %failure, "a schedule failed");
         let step = match failure {
@@ -126,12 +122,11 @@ impl Hands {
         Ended {
             outcome: Outcome::Failed,
             step,
-            why: Some(shortened(failure.to_string())),
+            why: Some(failure.to_string().chars().take(LONGEST_WHY).collect()),
         }
     }
 
-    /// What there is to say about those that were done, if anything.
-    async fn steps(&self, by: &Principal, schedule: &Schedule) -> Result<String, Failure> {
+    async fn steps(&self, by: &Principal, schedule: &Schedule) -> Result<(), Failure> {
         // All of it is asked for before the first is done: half a restart is worse than none.
         for verb in verbs(&schedule.steps) {
             let home = self.hosting.home(by, verb, schedule.server);
@@ -140,31 +135,25 @@ impl Hands {
                 error,
             })?;
         }
-        let mut remarks = Vec::new();
         for (number, step) in (1..).zip(&schedule.steps) {
-            let (word, done) = (step.word(), self.step(by, schedule.server, step));
-            let remark = done
-                .await
-                .map_err(|why| Failure::Step { number, word, why })?;
-            remarks.extend(remark.map(|remark| format!("step {number} ({word}): {remark}")));
+            let done = self.step(by, schedule.server, step);
+            done.await.map_err(|why| Failure::Step {
+                number,
+                word: step.word(),
+                why,
+            })?;
         }
-        Ok(remarks.join("; "))
+        Ok(())
     }
 
-    /// Does it, and returns what there is to say about it, if anything.
-    async fn step(
-        &self,
-        by: &Principal,
-        server: ServerId,
-        step: &Step,
-    ) -> Result<Option<String>, Why> {
+    async fn step(&self, by: &Principal, server: ServerId, step: &Step) -> Result<(), Why> {
         match step {
-            Step::Start => within(POWER, self.power(by, server, Goal::Started)).await?,
-            Step::Stop => within(POWER, self.power(by, server, Goal::Stopped)).await?,
-            Step::Restart => within(POWER, self.power(by, server, Goal::Restarted)).await?,
+            Step::Start => within(POWER, self.power(by, server, Goal::Started)).await,
+            Step::Stop => within(POWER, self.power(by, server, Goal::Stopped)).await,
+            Step::Restart => within(POWER, self.power(by, server, Goal::Restarted)).await,
             Step::Command(line) => {
                 let typed = async { Ok(self.hosting.command(by, server, line).await?) };
-                within(TYPED, typed).await?;
+                within(TYPED, typed).await
             }
             Step::Snapshot(label) => {
                 let snapshots = self.snapshots.as_ref().ok_or(Why::NoSnapshots)?;
@@ -172,12 +161,13 @@ impl Hands {
                     let taken = snapshots.take(by, server, label.as_deref());
                     taken.await.map_err(Why::Snapshot)
                 };
-                let torn = within(TAKEN, taken).await?;
-                return Ok(torn.map(|why| format!("taken, but not consistent: {why}")));
+                within(TAKEN, taken).await
             }
-            Step::Wait(time) => tokio::time::sleep(*time).await,
+            Step::Wait(time) => {
+                tokio::time::sleep(*time).await;
+                Ok(())
+            }
         }
-        Ok(None)
     }
 
     /// Wishes it, and waits for news until it is so.
@@ -215,7 +205,7 @@ pub(super) fn verbs(steps: &[Step]) -> Vec<Verb> {
     verbs
 }
 
-async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, Why>>) -> Result<T, Why> {
+async fn within(limit: Duration, work: impl Future<Output = Result<(), Why>>) -> Result<(), Why> {
     let done = tokio::time::timeout(limit, work).await;
     done.unwrap_or(Err(Why::Late(limit)))
 }
@@ -351,7 +341,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_takes_too_long_fails_by_name() {
-        let never = within(POWER, std::future::pending::<Result<(), Why>>());
+        let never = within(POWER, std::future::pending());
         assert_eq!(never.await.unwrap_err().to_string(), "not done within 30m");
     }
 

@@ -79,7 +79,7 @@ pub struct ScheduleRun {
     pub outcome: Outcome,
     /// The step that failed, from 1.
     pub step: Option<u8>,
-    /// Why it failed, in words; of what is done, what there is to say about it.
+    /// Why it failed, in words.
     pub why: Option<String>,
 }
 

@@ -259,11 +259,14 @@ impl Service {
             let before = self.store.get(UNDOS, of(id))?;
             let what = Restored::All { inode };
             self.note(id, Some(Undo { at, snapshot, what })).await?;
-            let exchanged = self.exchange_at_rest(home, &fresh).await;
-            if let Err(SnapshotsError::Running(_)) = exchanged {
+            self.exchange(home, &fresh).await?;
+            if !self.still(id).await? {
+                // Somebody started it in that moment: it goes on with the files that it began with.
+                self.exchange(home, &fresh).await?;
                 self.note(id, before).await?;
+                return Err(SnapshotsError::Running(id.0));
             }
-            exchanged.map(|()| bytes)
+            Ok(bytes)
         };
         let done = done.await;
         match &done {
@@ -279,20 +282,6 @@ impl Service {
     async fn exchange(&self, home: &Home, with: &std::path::Path) -> Result<(), SnapshotsError> {
         let (files, with) = (home.folder.clone(), with.to_owned());
         aside(files.clone(), move || places::exchange(&files, &with)).await
-    }
-
-    /// The same, unless somebody starts the server in that moment: then it goes on with the files that it began with.
-    async fn exchange_at_rest(
-        &self,
-        home: &Home,
-        with: &std::path::Path,
-    ) -> Result<(), SnapshotsError> {
-        self.exchange(home, with).await?;
-        if !self.still(home.id).await? {
-            self.exchange(home, with).await?;
-            return Err(SnapshotsError::Running(home.id.0));
-        }
-        Ok(())
     }
 
     /// Undoes the last restore.
@@ -316,7 +305,7 @@ impl Service {
                     self.stop(by, id).await?;
                 }
                 let old = self.places.aside(id).join(undo.at.0.to_string());
-                let exchanged = self.exchange_at_rest(&home, &old).await;
+                let exchanged = self.exchange(&home, &old).await;
                 started = ran && self.hosting.start(by, id).await.is_ok();
                 exchanged?;
             }

@@ -207,21 +207,3 @@ async fn a_deleted_server_loses_its_schedules() {
         "a schedule is left: {text}"
     );
 }
-
-#[tokio::test]
-async fn a_step_takes_a_snapshot_and_says_when_the_game_went_on_writing() {
-    let (house, id) = open().await;
-    let schedule = add(&house, id, &["snapshot at rest", "start", "snapshot"]).await;
-    let last = run(&house, id, schedule).await;
-    assert_eq!(last["outcome"], "done", "{last}");
-    let why = last["why"].as_str().expect("something to say");
-    assert!(
-        why.starts_with("step 3 (snapshot): taken, but not consistent: "),
-        "{why}"
-    );
-    let taken = house.ok("GET", &House::at(id, "/snapshots"), None).await;
-    let seen: Vec<_> = taken.as_array().expect("a list").iter().collect();
-    assert_eq!(seen.len(), 2, "{taken}");
-    let rest = seen.iter().find(|one| one["label"] == "at rest");
-    assert_eq!(rest.expect("its label")["consistent"], true, "{taken}");
-}
