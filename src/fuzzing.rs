@@ -7,8 +7,9 @@ use crate::{
         Reader, Writer,
         stream::{Framer as Frames, Greeting, Lines},
     },
-    files::archive,
+    files::{FilePath, archive},
     hosting::definition::Definition,
+    http::range::{Wanted, begins, wanted},
     keeper::wire::{Answer, Ask, Framer},
     lobby, rpc, snapshots, voice,
 };
@@ -51,6 +52,31 @@ pub fn snapshot_wire(bytes: &[u8]) {
 /// A game definition.
 pub fn definition(text: &str) {
     Definition::parse("fuzzed.toml", "fuzzed", text).ok();
+}
+
+/// A path among a server's files.
+pub fn file_path(bytes: &[u8]) {
+    for read in [FilePath::parse(bytes), FilePath::rooted(bytes)] {
+        let Ok(path) = read else {
+            continue;
+        };
+        let names = path.as_bytes().split(|&byte| byte == b'/');
+        for name in names.filter(|_| !path.is_root()) {
+            assert!(!matches!(name, b"" | b"." | b"..") && name.len() <= 255);
+        }
+        assert_eq!(FilePath::parse(path.as_bytes()).as_ref(), Ok(&path));
+        assert_eq!(FilePath::from_raw(&path.raw()).as_ref(), Ok(&path));
+    }
+}
+
+/// The headers `Range` and `Content-Range`.
+pub fn byte_range(text: &str) {
+    for size in [0, 1, 1000, u64::MAX] {
+        if let Wanted::Part(part) = wanted(Some(text), size) {
+            assert!(part.start < part.end && part.end <= size);
+        }
+    }
+    begins(text);
 }
 
 /// A connection of the voice control port.

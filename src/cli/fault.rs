@@ -23,7 +23,7 @@ pub(crate) struct Problem {
     #[serde(default)]
     title: String,
     /// What to do.
-    hint: Option<String>,
+    pub(crate) hint: Option<String>,
 }
 
 impl Problem {

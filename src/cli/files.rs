@@ -1,41 +1,36 @@
 //! The verbs around servers' files.
 
-use std::{
-    ffi::OsStr,
-    fs::File,
-    io::{self, Read as _, Seek as _, SeekFrom},
-    os::unix::ffi::OsStrExt as _,
-    path::Path,
-    time::Duration,
-};
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
 
 use hyper::Method;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+use serde_json::json;
 
 use super::{
     Session,
-    args::{At, Files, FromTo},
+    args::{At, Files, FromTo, Packing, Unpacking},
+    control::Answer,
     fault::Fault,
     print::{Cell, Colour, Table, note},
     server::find as find_server,
-    storage::{Part, copy, target},
-    text,
+    text, transfer,
 };
-use crate::files::{CopyView, Deletion, Entry, Finds, Kind, Page, UploadView, Usage};
-
-/// Bytes that are sent at a time.
-const PIECE: u64 = 8 << 20;
-/// How often a piece is sent again, and how long is waited before.
-const TRIES: u32 = 10;
-const PAUSE: Duration = Duration::from_secs(1);
-/// Folders within folders that are sent.
-const DEEP: usize = 64;
+use crate::files::{CopyView, Deletion, Entry, Finds, Kind, Page, Usage};
 
 pub(crate) async fn run(session: &Session, verb: Files) -> Result<(), Fault> {
     match verb {
         Files::Ls { server, path } => list(session, &server, &path).await,
-        Files::Get { at, file } => get(session, &at, file.as_deref()).await,
-        Files::Put { server, file, path } => put(session, &server, &file, path.as_deref()).await,
+        Files::Get {
+            at,
+            file,
+            recursive: false,
+        } => transfer::get(session, &at, file.as_deref()).await,
+        Files::Get { at, file, .. } => transfer::get_folder(session, &at, file.as_deref()).await,
+        Files::Put { server, file, path } => {
+            transfer::put(session, &server, &file, path.as_deref()).await
+        }
+        Files::Pack(packing) => pack(session, packing).await,
+        Files::Unpack(unpacking) => unpack(session, &unpacking).await,
         Files::Rm(at) => remove(session, &at).await,
         Files::Mv(two) => rename(session, &two).await,
         Files::Cp(two) => duplicate(session, &two).await,
@@ -61,12 +56,12 @@ pub(crate) async fn run(session: &Session, verb: Files) -> Result<(), Fault> {
 }
 
 /// A path, or anything, as a query's value.
-fn value(path: &OsStr) -> String {
+pub(crate) fn value(path: &OsStr) -> String {
     percent_encode(path.as_bytes(), NON_ALPHANUMERIC).to_string()
 }
 
 /// Where the server's files are in the API.
-async fn base(session: &Session, named: &str) -> Result<String, Fault> {
+pub(crate) async fn base(session: &Session, named: &str) -> Result<String, Fault> {
     let id = find_server(session, named).await?.id.0;
     Ok(format!("/servers/{id}/files"))
 }
@@ -121,133 +116,6 @@ fn row(entry: &Entry) -> [Cell; 5] {
     ]
 }
 
-async fn get(session: &Session, at: &At, file: Option<&Path>) -> Result<(), Fault> {
-    let path = base(session, &at.server).await? + "/content?path=" + &value(&at.path);
-    if file == Some(Path::new("-")) {
-        let mut pieces = session.control.stream(&path).await?;
-        return copy(&mut pieces, |piece| session.out.bytes(piece))
-            .await
-            .map(drop);
-    }
-    let name = at.path.as_bytes().rsplit(|&byte| byte == b'/').next();
-    let name = Path::new(OsStr::from_bytes(name.unwrap_or_default()));
-    let file = file.unwrap_or(name);
-    let target = target(file)?;
-    let mut pieces = session.control.stream(&path).await?;
-    let mut part = Part::create(target)?;
-    let size = copy(&mut pieces, |piece| part.write(piece)).await?;
-    part.keep()?;
-    note(&format!("fetched {size} bytes to {}", file.display()));
-    Ok(())
-}
-
-async fn put(
-    session: &Session,
-    server: &str,
-    file: &Path,
-    path: Option<&OsStr>,
-) -> Result<(), Fault> {
-    let base = base(session, server).await?;
-    let whole = file
-        .canonicalize()
-        .map_err(|source| at_file(file, source))?;
-    let path = path.or(whole.file_name()).unwrap_or_default();
-    let path = path.as_bytes().to_vec();
-    let mut todo = vec![(whole, path, 0)];
-    let (mut files, mut bytes) = (0_u64, 0);
-    while let Some((file, path, depth)) = todo.pop() {
-        let about = file
-            .symlink_metadata()
-            .map_err(|source| at_file(&file, source))?;
-        if about.is_dir() && depth < DEEP {
-            let made = format!(
-                "{base}/folder?parents=true&path={}",
-                value(OsStr::from_bytes(&path))
-            );
-            match session.control.send(Method::POST, &made, None).await {
-                Err(Fault::Refused(problem)) if problem.code == "file-exists" => {}
-                made => drop(made?),
-            }
-            let inner = file.read_dir().map_err(|source| at_file(&file, source))?;
-            for entry in inner {
-                let entry = entry.map_err(|source| at_file(&file, source))?;
-                let mut path = path.clone();
-                path.push(b'/');
-                path.extend_from_slice(entry.file_name().as_bytes());
-                todo.push((entry.path(), path, depth + 1));
-            }
-        } else if about.is_file() {
-            bytes += send(session, &base, &file, &path).await?;
-            files += 1;
-        } else {
-            note(&format!(
-                "left out: {} is no plain file",
-                text::plain(&file.to_string_lossy())
-            ));
-        }
-    }
-    note(&format!("sent {bytes} bytes in {files} files"));
-    Ok(())
-}
-
-fn at_file(path: &Path, source: io::Error) -> Fault {
-    Fault::File {
-        path: path.into(),
-        source,
-    }
-}
-
-/// Sends one file, piece by piece; a piece that did not arrive is sent again.
-async fn send(session: &Session, base: &str, file: &Path, path: &[u8]) -> Result<u64, Fault> {
-    let failed = |source| at_file(file, source);
-    let mut opened = File::open(file).map_err(failed)?;
-    let about = opened.metadata().map_err(failed)?;
-    let mode = std::os::unix::fs::PermissionsExt::mode(&about.permissions()) & 0o777;
-    let begin = format!(
-        "{base}/uploads?path={}&size={}&mode={mode:o}",
-        value(OsStr::from_bytes(path)),
-        about.len()
-    );
-    let upload = session.control.send(Method::POST, &begin, None).await?;
-    let upload: UploadView = upload.read()?;
-    let place = format!("{base}/uploads/{}", upload.id);
-    let (mut offset, mut tries) = (0, 0);
-    while offset < upload.size {
-        opened.seek(SeekFrom::Start(offset)).map_err(failed)?;
-        let mut piece = Vec::new();
-        (&opened)
-            .take(PIECE.min(upload.size - offset))
-            .read_to_end(&mut piece)
-            .map_err(failed)?;
-        if piece.is_empty() {
-            return Err(failed(io::ErrorKind::UnexpectedEof.into()));
-        }
-        let sent = session
-            .control
-            .put(&format!("{place}?offset={offset}"), piece.into())
-            .await;
-        let told = match sent {
-            Err(fault) if fault.passes() && tries < TRIES => {
-                tries += 1;
-                tokio::time::sleep(PAUSE).await;
-                session.control.get(&place).await
-            }
-            sent => sent,
-        };
-        match told {
-            Ok(told) => offset = told.read::<UploadView>()?.offset,
-            Err(fault) if fault.passes() && tries < TRIES => {}
-            Err(fault) => return Err(fault),
-        }
-    }
-    let finish = format!("{place}/finish");
-    session
-        .control
-        .send_slowly(Method::POST, &finish, None)
-        .await?;
-    Ok(upload.size)
-}
-
 async fn remove(session: &Session, at: &At) -> Result<(), Fault> {
     let path = base(session, &at.server).await? + "?path=" + &value(&at.path);
     let answer = session.control.send(Method::DELETE, &path, None).await?;
@@ -278,7 +146,12 @@ async fn duplicate(session: &Session, paths: &FromTo) -> Result<(), Fault> {
         .control
         .send_slowly(Method::POST, &path, None)
         .await?;
-    session.out.answer(&answer, || {
+    copied(session, &answer, "copied")
+}
+
+/// What of many files was done, and what was not.
+fn copied(session: &Session, answer: &Answer, done: &str) -> Result<(), Fault> {
+    session.out.answer(answer, || {
         let copied: CopyView = answer.read()?;
         let CopyView {
             files,
@@ -286,7 +159,7 @@ async fn duplicate(session: &Session, paths: &FromTo) -> Result<(), Fault> {
             skipped,
             ..
         } = copied;
-        note(&format!("copied {bytes} bytes in {files} files"));
+        note(&format!("{done} {bytes} bytes in {files} files"));
         if skipped > 0 {
             note(&format!(
                 "left out: {skipped} pipes, devices, or what cannot be read"
@@ -294,6 +167,32 @@ async fn duplicate(session: &Session, paths: &FromTo) -> Result<(), Fault> {
         }
         Ok(String::new())
     })
+}
+
+async fn pack(session: &Session, packing: Packing) -> Result<(), Fault> {
+    let path = base(session, &packing.server).await? + "/archive";
+    let wish = json!({
+        "paths": packing.paths,
+        "base": packing.base,
+        "to": packing.archive,
+        "replace": packing.replace,
+    });
+    let answer = session
+        .control
+        .send_slowly(Method::POST, &path, Some(&wish));
+    copied(session, &answer.await?, "packed")
+}
+
+async fn unpack(session: &Session, unpacking: &Unpacking) -> Result<(), Fault> {
+    let path = format!(
+        "{}/extract?path={}&to={}&replace={}",
+        base(session, &unpacking.server).await?,
+        value(&unpacking.archive),
+        value(&unpacking.to),
+        unpacking.replace
+    );
+    let answer = session.control.send_slowly(Method::POST, &path, None);
+    copied(session, &answer.await?, "unpacked")
 }
 
 async fn bin(session: &Session, server: &str) -> Result<(), Fault> {

@@ -21,6 +21,7 @@ mod class;
 mod control;
 mod fault;
 mod files;
+mod folder;
 mod home;
 mod keyboard;
 mod lobby;
@@ -39,6 +40,7 @@ mod sheet;
 mod snapshots;
 mod storage;
 mod text;
+mod transfer;
 mod voice;
 
 use std::{ffi::OsString, path::Path, process::ExitCode};

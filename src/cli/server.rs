@@ -42,7 +42,12 @@ pub(crate) async fn run(session: &Session, verb: Server) -> Result<(), Fault> {
             named,
             change,
             unset,
-        } => set(session, &named.server, &change, &unset).await,
+            public,
+            no_public,
+        } => {
+            let public = (no_public || !public.is_empty()).then_some(public);
+            set(session, &named.server, &change, &unset, public).await
+        }
         Server::Console {
             named,
             since,
@@ -183,6 +188,7 @@ async fn set(
     named: &str,
     change: &Change,
     unset: &[String],
+    public: Option<Vec<String>>,
 ) -> Result<(), Fault> {
     let server = find(session, named).await?;
     let mut settings = if change.sets.is_empty() {
@@ -205,6 +211,7 @@ async fn set(
         change.limits(server.limits).map(|limits| json!(limits)),
     );
     say("idle", change.idle(server.idle).map(|idle| json!(idle)));
+    say("public", public.map(|public| json!(public)));
     say("settings", (!settings.is_empty()).then(|| json!(settings)));
     let answer = session
         .control
@@ -215,7 +222,9 @@ async fn set(
         )
         .await?;
     session.out.answer(&answer, || {
-        if server.pid.is_some() {
+        let keys = patch.as_object().into_iter().flatten();
+        let waits = keys.filter(|(key, _)| *key != "public").count() > 0;
+        if server.pid.is_some() && waits {
             note("changed; it takes effect at the next start");
         }
         Ok(String::new())

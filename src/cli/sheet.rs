@@ -50,6 +50,9 @@ pub(crate) fn sheet(server: &View) -> Table {
     for (name, setting) in &server.settings {
         table.field(&format!("setting {}", text::plain(name)), value(setting));
     }
+    for path in &server.public {
+        table.field("public", path);
+    }
     table.field("folder", server.folder.display());
     table.field("created", server.created);
     for notice in &server.notices {

@@ -15,11 +15,14 @@
 //! | `passing.rs`, `merge.rs` | what is not whole yet, and how it comes into place: all of it or nothing |
 //! | `room.rs` | how much a server has on the disk, against how much it may |
 //! | `site.rs`, `bin.rs`, `upload.rs` | one server's files, bin and uploads: every operation, blocking |
-//! | `handle.rs` | what doors hold: rights, audit, streams |
+//! | `handle.rs`, `uploads.rs` | what doors hold: rights, audit |
+//! | `body.rs` | the bytes of a request on their way to the disk |
+//! | `round.rs` | what time does to bins and uploads |
 
 mod about;
 pub(crate) mod archive;
 mod bin;
+mod body;
 mod copy;
 mod error;
 mod find;
@@ -34,18 +37,20 @@ mod records;
 mod remove;
 mod room;
 mod root;
+mod round;
 mod site;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod uploads;
 mod view;
 mod walk;
 
 pub use about::Kind;
 pub use archive::ArchiveError;
+pub(crate) use body::{Body, heard_out};
 pub use error::FilesError;
 pub(crate) use find::Search;
-pub(crate) use handle::Body;
 pub use handle::{Files, Settings, open, tables};
 pub use path::{FilePath, PathError};
 pub(crate) use read::Reading;

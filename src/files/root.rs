@@ -207,6 +207,32 @@ impl Inside<'_> {
         reopen(&seen, path, OFlag::O_RDONLY)
     }
 
+    /// The same where no link is followed: for those who are not to see where links lead.
+    pub(crate) fn plain_file(&self, path: &FilePath) -> Result<(File, About), FilesError> {
+        let seen = beneath(
+            &self.root.folder,
+            path.as_path(),
+            OFlag::O_PATH,
+            Mode::empty(),
+            ResolveFlag::RESOLVE_NO_SYMLINKS,
+        );
+        let seen = seen.map_err(|error| match error {
+            Errno::ELOOP => FilesError::NoSuchFile(path.clone()),
+            error => at(path, error),
+        })?;
+        reopen(&seen, path, OFlag::O_RDONLY)
+    }
+
+    /// Whether `path` is a folder, or a link that leads to one.
+    pub(crate) fn is_folder(&self, path: &FilePath) -> Result<bool, FilesError> {
+        use FilesError::{Link, NoSuchFile, NotFolder};
+        match self.resolve(path, OFlag::O_PATH | OFlag::O_DIRECTORY) {
+            Ok(_) => Ok(true),
+            Err(NoSuchFile(_) | NotFolder(_) | Link(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The plain file `path` to be added to. A link is refused.
     pub(crate) fn file_to_append(&self, path: &FilePath) -> Result<(File, About), FilesError> {
         let place = self.place(path)?;

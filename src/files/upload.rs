@@ -217,7 +217,7 @@ impl Piece {
 }
 
 /// The uploads whose file is in the home of a server, with the time that each was last added to.
-pub(super) fn kept(home: &Path) -> io::Result<Vec<(u64, SystemTime)>> {
+pub(super) fn kept(home: &Path) -> io::Result<Vec<(u64, UnixMillis)>> {
     let entries = match fs::read_dir(home.join("uploads/held")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -228,7 +228,9 @@ pub(super) fn kept(home: &Path) -> io::Result<Vec<(u64, SystemTime)>> {
         let name = entry.file_name();
         let id = std::str::from_utf8(name.as_bytes()).ok();
         if let Some(id) = id.and_then(|id| id.parse().ok()) {
-            kept.push((id, entry.metadata()?.modified()?));
+            let touched = entry.metadata()?.modified()?;
+            let since = touched.duration_since(SystemTime::UNIX_EPOCH);
+            kept.push((id, UnixMillis(0).after(since.unwrap_or_default())));
         }
     }
     Ok(kept)

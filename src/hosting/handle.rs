@@ -15,7 +15,7 @@ use super::library::{self, Library};
 use super::lifecycle::Event as Happened;
 use super::records::Server;
 use super::service::{Command, Service};
-use super::state::{BOX, Rank};
+use super::state::{BOX, PUBLIC, Rank};
 use super::{Create, Fault, Game, HostingError, News, Patch, View};
 use super::{scribe, sockets, steward};
 use crate::accounts::{AccountId, Accounts, Principal, ServerId, Subject, Verb};
@@ -321,6 +321,7 @@ impl Hosting {
             "limits": patch.limits,
             "restart": patch.restart,
             "idle": patch.idle,
+            "public": patch.public.as_ref().map(|paths| paths.iter().take(PUBLIC).collect::<Vec<_>>()),
             "settings": patch.settings.iter().flatten().map(|(name, _)| name).take(64).collect::<Vec<_>>(),
         });
         let (hosting, rank) = (self.clone(), self.rank(by));

@@ -47,6 +47,8 @@ pub(crate) struct Server {
     pub(crate) idle: Idle,
     /// That somebody wants it destroyed, which its file must say too.
     pub(crate) mark: Option<Mark>,
+    /// What anybody may download: paths from its folder.
+    pub(crate) public: Vec<String>,
 }
 
 /// The first half of a wish to destroy a server; the other half lies among its files.
@@ -54,6 +56,31 @@ pub(crate) struct Server {
 pub(crate) struct Mark {
     pub(crate) nonce: String,
     pub(crate) at: UnixMillis,
+}
+
+/// A server as it was before its owner could make files public.
+#[derive(Serialize, Deserialize)]
+struct ServerV2 {
+    id: ServerId,
+    owner: AccountId,
+    name: String,
+    title: String,
+    game: String,
+    version: String,
+    class: u8,
+    ports: Vec<Port>,
+    skipped: Vec<u16>,
+    uid: u32,
+    secret: String,
+    desired: Desired,
+    restart: Restart,
+    limits: Limits,
+    settings: BTreeMap<String, Value>,
+    deleted: Option<UnixMillis>,
+    created: UnixMillis,
+    exceeds: bool,
+    idle: Idle,
+    mark: Option<Mark>,
 }
 
 /// A server as it was before there were limits of disk and players, idle rules and marks.
@@ -85,7 +112,35 @@ struct LimitsV1 {
     pids: Option<u32>,
 }
 
-impl From<ServerV1> for Server {
+impl From<ServerV2> for Server {
+    fn from(old: ServerV2) -> Self {
+        Self {
+            id: old.id,
+            owner: old.owner,
+            name: old.name,
+            title: old.title,
+            game: old.game,
+            version: old.version,
+            class: old.class,
+            ports: old.ports,
+            skipped: old.skipped,
+            uid: old.uid,
+            secret: old.secret,
+            desired: old.desired,
+            restart: old.restart,
+            limits: old.limits,
+            settings: old.settings,
+            deleted: old.deleted,
+            created: old.created,
+            exceeds: old.exceeds,
+            idle: old.idle,
+            mark: old.mark,
+            public: Vec::new(),
+        }
+    }
+}
+
+impl From<ServerV1> for ServerV2 {
     fn from(old: ServerV1) -> Self {
         Self {
             id: old.id,
@@ -120,13 +175,22 @@ impl From<ServerV1> for Server {
 
 impl Record for Server {
     const TABLE: &'static str = "server";
-    const FORMAT: u8 = 2;
+    const FORMAT: u8 = 3;
     fn upgrade(format: u8, body: &[u8]) -> Option<Self> {
-        (format == 1).then(|| from_bytes::<ServerV1>(body).map(Self::from))?
+        let old = match format {
+            1 => from_bytes::<ServerV1>(body)?.into(),
+            2 => from_bytes::<ServerV2>(body)?,
+            _ => return None,
+        };
+        Some(old.into())
     }
     fn upgrade_json(format: u8, value: serde_json::Value) -> Option<Self> {
-        let old = (format == 1).then(|| serde_json::from_value::<ServerV1>(value));
-        old?.ok().map(Self::from)
+        let old = match format {
+            1 => serde_json::from_value::<ServerV1>(value).ok()?.into(),
+            2 => serde_json::from_value::<ServerV2>(value).ok()?,
+            _ => return None,
+        };
+        Some(old.into())
     }
 }
 
@@ -140,12 +204,19 @@ mod tests {
     use super::*;
     use crate::store::Store;
 
-    /// What an older release wrote in a server's place.
+    /// What an older release wrote in a server's place, and what the one after it did.
     #[derive(Serialize, Deserialize)]
-    struct Old(ServerV1);
-    impl Record for Old {
+    struct First(ServerV1);
+    impl Record for First {
         const TABLE: &'static str = Server::TABLE;
         const FORMAT: u8 = 1;
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Second(ServerV2);
+    impl Record for Second {
+        const TABLE: &'static str = Server::TABLE;
+        const FORMAT: u8 = 2;
     }
 
     fn old() -> ServerV1 {
@@ -178,18 +249,24 @@ mod tests {
     async fn a_server_of_an_older_release_is_read_and_keeps_what_it_had() {
         let home = tempfile::tempdir().unwrap();
         let store = Store::open(home.path()).unwrap();
-        let put =
-            |tx: &mut crate::store::Tx<'_>| tx.put(Table::new(), key(ServerId(3)), &Old(old()));
+        let put = |tx: &mut crate::store::Tx<'_>| {
+            tx.put(Table::new(), key(ServerId(3)), &First(old()))?;
+            tx.put(Table::new(), key(ServerId(4)), &Second(old().into()))
+        };
         store.write(put).await.unwrap();
-        let read = store.get(SERVERS, key(ServerId(3))).unwrap().unwrap();
-        assert_eq!(
-            (read.limits.memory, read.limits.pids),
-            (Some(1 << 40), Some(64))
-        );
-        assert!(read.exceeds && read.mark.is_none());
-        assert_eq!(read.settings["max_clients"], Value::Integer(9));
-        let json = serde_json::to_value(old()).unwrap();
-        assert_eq!(Server::upgrade_json(1, json.clone()), Some(read));
-        assert_eq!(Server::upgrade_json(3, json), None);
+        for id in [3, 4] {
+            let read = store.get(SERVERS, key(ServerId(id))).unwrap().unwrap();
+            assert_eq!(
+                (read.limits.memory, read.limits.pids),
+                (Some(1 << 40), Some(64))
+            );
+            assert!(read.exceeds && read.mark.is_none() && read.public.is_empty());
+            assert_eq!(read.settings["max_clients"], Value::Integer(9));
+            let first = serde_json::to_value(old()).unwrap();
+            assert_eq!(Server::upgrade_json(1, first.clone()), Some(read.clone()));
+            let second = serde_json::to_value(ServerV2::from(old())).unwrap();
+            assert_eq!(Server::upgrade_json(2, second), Some(read));
+            assert_eq!(Server::upgrade_json(4, first), None);
+        }
     }
 }

@@ -23,6 +23,11 @@ impl Hosting {
         self.ask(|reply| Command::Home(id, reply)).await?
     }
 
+    /// The same for nobody in particular: what `public` in it names is all that may be read there.
+    pub(crate) async fn home_for_all(&self, id: ServerId) -> Result<Home, HostingError> {
+        self.ask(|reply| Command::Home(id, reply)).await?
+    }
+
     /// The file that configures its game, below its folder: the first in which keys are set, else the first that is
     /// written; none when its definition names none.
     pub(crate) async fn config_path(

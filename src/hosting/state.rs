@@ -19,6 +19,9 @@ use crate::keeper::{Client, Phase, Status};
 /// The owner of what root makes on the control socket.
 pub(super) const BOX: AccountId = AccountId(0);
 
+/// Paths that a server's owner can make public.
+pub(super) const PUBLIC: usize = 32;
+
 /// One server.
 pub(super) struct Entry {
     /// As it was last asked to be; on its way to the disk, perhaps.
@@ -202,6 +205,7 @@ impl Entry {
                 .collect(),
             limits,
             idle: server.idle,
+            public: server.public.clone(),
             mounted: self.mounted.is_some(),
             mounted_version: self.prepared.clone().filter(|_| self.mounted.is_some()),
             players: crowd.filter(|_| game.is_some()).map(|seen| Online {
@@ -305,6 +309,20 @@ fn limits(limits: super::Limits) -> Result<super::Limits, HostingError> {
     }
 }
 
+/// What anybody may download, as it is kept.
+fn public(mut wanted: Vec<String>) -> Result<Vec<String>, HostingError> {
+    if wanted.len() > PUBLIC {
+        return Err(bad("public", format!("may name {PUBLIC} paths at most")));
+    }
+    for path in &mut wanted {
+        path.truncate(path.trim_end_matches('/').len());
+        super::settings::relative(path).map_err(|why| bad("public", why))?;
+    }
+    wanted.sort_unstable();
+    wanted.dedup();
+    Ok(wanted)
+}
+
 /// The record that `wish` asks for, without what is allotted: id, name, ports, uid, secret.
 pub(super) fn draft(
     wish: Create,
@@ -352,6 +370,7 @@ pub(super) fn draft(
         exceeds,
         idle,
         mark: None,
+        public: Vec::new(),
     };
     settle(&mut server, definition, &wish.settings)?;
     definition.check_seats(&server.settings, &effective(&server, class))?;
@@ -401,6 +420,9 @@ pub(super) fn patched(
     }
     if let Some(restart) = patch.restart {
         server.restart = restart;
+    }
+    if let Some(wanted) = patch.public {
+        server.public = public(wanted)?;
     }
     if let Some(given) = patch.settings {
         settle(&mut server, definition, &given)?;

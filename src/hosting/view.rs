@@ -141,6 +141,9 @@ pub struct View {
     pub limits: Limits,
     /// When it is left to rest, as said for this server itself.
     pub idle: Idle,
+    /// Files, and folders with the files in them, that anybody may download.
+    #[serde(default)]
+    pub public: Vec<String>,
     /// Whether it is prepared, with its class's share of the box reserved for it.
     pub mounted: bool,
     /// The version that is prepared, and that runs while anything does; null until it is.
@@ -172,6 +175,8 @@ pub(crate) struct Home {
     pub(crate) user: Option<u32>,
     /// Bytes that the files may take.
     pub(crate) disk: Option<u64>,
+    /// What in there anybody may download.
+    pub(crate) public: Vec<String>,
 }
 
 /// What should be.
@@ -245,6 +250,8 @@ pub struct Patch {
     pub restart: Option<Restart>,
     /// New idle rules, as a whole.
     pub idle: Option<Idle>,
+    /// What anybody may download from now on, as a whole; from the server's folder, at most 32.
+    pub public: Option<Vec<String>>,
 }
 
 /// A game that can be hosted, as the API lists it.

@@ -88,6 +88,7 @@ impl Service {
                     folder: self.worker.files(id),
                     user: self.worker.user(&entry.server),
                     disk: entry.limits(self.class(entry.server.class)).disk,
+                    public: entry.server.public.clone(),
                 });
                 reply.send(home).ok();
             }

@@ -262,7 +262,7 @@ impl From<SnapshotsError> for Fault {
             }
             SnapshotsError::Job(_) => return Self::internal(Code::SnapshotFailed, &detail, &error),
             SnapshotsError::NoSuchSnapshot { .. } => Code::NoSuchSnapshot,
-            SnapshotsError::NoSuchPath(_) | SnapshotsError::Empty(_) => Code::NoSuchPath,
+            SnapshotsError::NoSuchPath(_) | SnapshotsError::Empty(_) => Code::NoSuchFile,
             SnapshotsError::Busy(_) | SnapshotsError::WouldNotStop(_) => Code::Busy,
             SnapshotsError::Running(_) => Code::NotStopped,
             SnapshotsError::Inconsistent(_) => Code::NotConsistent,

@@ -80,8 +80,6 @@ pub enum Code {
     NoSuchDeletion,
     /// No such snapshot of that server.
     NoSuchSnapshot,
-    /// Nothing is there: no such file or folder.
-    NoSuchPath,
     /// Not in that way.
     MethodNotAllowed,
     /// The body took too long.
@@ -201,7 +199,7 @@ impl Code {
             NotFound | NoSuchAccount | NoSuchToken | NoSuchGrant | NoSuchServer | NoSuchChannel
             | NoSuchSchedule | NoSuchMember | NoSuchRoom | NoSuchTable | NoSuchPlayer
             | NoSuchBan | NoSuchDefinition | NoSuchSavegame => StatusCode::NOT_FOUND,
-            NoSuchLetter | NoSuchSnapshot | NoSuchPath => StatusCode::NOT_FOUND,
+            NoSuchLetter | NoSuchSnapshot => StatusCode::NOT_FOUND,
             LinkGone => StatusCode::GONE,
             MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             BodyTooSlow => StatusCode::REQUEST_TIMEOUT,

@@ -13,15 +13,17 @@ pub(crate) enum Wanted {
     Nothing,
 }
 
+/// A number as headers have it: digits and nothing else.
+fn number(text: &str) -> Option<u64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
+}
+
 /// Reads a `Range` header.
 pub(crate) fn wanted(header: Option<&str>, size: u64) -> Wanted {
     let part = || {
         let part = header?.trim().strip_prefix("bytes=")?.trim();
         let (first, last) = part.split_once('-')?;
-        let number = |text: &str| match text.bytes().all(|byte| byte.is_ascii_digit()) {
-            true => text.parse::<u64>().ok(),
-            false => None,
-        };
         Some(match (first, last) {
             ("", count) => size.saturating_sub(number(count)?)..size,
             (first, "") => number(first)?..size,
@@ -45,7 +47,7 @@ pub(crate) fn wanted(header: Option<&str>, size: u64) -> Wanted {
 pub(crate) fn begins(header: &str) -> Option<u64> {
     let (part, _) = header.trim().strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = part.trim().split_once('-')?;
-    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+    let (first, last) = (number(first)?, number(last)?);
     (first <= last).then_some(first)
 }
 
@@ -82,7 +84,13 @@ mod tests {
     fn a_piece_says_where_it_begins() {
         assert_eq!(begins("bytes 5-9/10"), Some(5));
         assert_eq!(begins("bytes 5-9/*"), Some(5));
-        for nonsense in ["bytes 9-5/10", "bytes */10", "5-9/10", "bytes a-b/c"] {
+        for nonsense in [
+            "bytes 9-5/10",
+            "bytes */10",
+            "5-9/10",
+            "bytes a-b/c",
+            "bytes +5-9/10",
+        ] {
             assert_eq!(begins(nonsense), None, "{nonsense}");
         }
     }

@@ -9,8 +9,7 @@ use warp::{
 
 use super::{
     Outcome, State, api,
-    files::{attachment, path, replace},
-    servers::server,
+    files::{asked, attachment, path, replace},
 };
 use crate::{
     files::{
@@ -124,8 +123,7 @@ fn format(text: Option<&str>) -> Result<Option<Format>, Fault> {
 }
 
 async fn pack(doors: State, mut call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let id = server(&call)?;
+    let (by, id) = asked(&doors, &call).await?;
     let chosen: Chosen = call.json().await?;
     let paths: Result<Vec<_>, _> = chosen.paths.iter().map(|path| parsed(path)).collect();
     let wish = PackWish {
@@ -142,16 +140,16 @@ async fn pack(doors: State, mut call: Call) -> Outcome {
 }
 
 async fn unpack(doors: State, call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let (id, from, to) = (server(&call)?, path(&call, "path")?, path(&call, "to")?);
+    let (by, id) = asked(&doors, &call).await?;
+    let (from, to) = (path(&call, "path")?, path(&call, "to")?);
     let (format, replace) = (format(call.text("format"))?, replace(&call, false)?);
     let unpacked = doors.files.unpack(&by, id, from, to, format, replace);
     json(StatusCode::OK, &unpacked.await?)
 }
 
 async fn get(doors: State, call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let (id, path) = (server(&call)?, path(&call, "path")?);
+    let (by, id) = asked(&doors, &call).await?;
+    let path = path(&call, "path")?;
     let format = format(call.text("format"))?.unwrap_or(Format::TarGz);
     let mut name = match path.name() {
         b"" => b"files".to_vec(),
@@ -171,8 +169,8 @@ async fn get(doors: State, call: Call) -> Outcome {
 }
 
 async fn put(doors: State, mut call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let (id, path) = (server(&call)?, path(&call, "path")?);
+    let (by, id) = asked(&doors, &call).await?;
+    let path = path(&call, "path")?;
     let format = format(call.text("format"))?.ok_or_else(|| {
         let detail = "`format` is missing: zip, tar, tar.gz, tar.zst or tar.bz2";
         Fault::new(Code::BadQuery, detail)

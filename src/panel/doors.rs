@@ -1,7 +1,7 @@
 //! mfiled's two doors (seed 000): `/download` and `/upload`, which pages of others link to and post forms to.
 //!
-//! Who asks shows it as everywhere else, or by `auth`: the token of a session, or one of their own. What came of it is
-//! told as everywhere else, or with `redirect` by where the browser is sent: `mfiled_status=ok`, or `err` and why.
+//! Who asks shows it as everywhere else, or by `auth`: the token of a session, or one of their own; what a server's owner
+//! made public, anybody may fetch. What came of it is told as everywhere else, or with `redirect` by where the browser is sent: `mfiled_status=ok`, or `err` and why.
 
 use std::io;
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     accounts::{Principal, ServerId},
-    files::{Body, FilePath, FilesError, Kind, Replace, Wish},
+    files::{Body, FilePath, FilesError, Reading, Replace, Wish, heard_out},
     http::{
         caller::Proof,
         problem::{Code, Fault},
@@ -50,7 +50,7 @@ pub(super) fn routes() -> Vec<Route<State>> {
             )
             .faults(FAULTS)
     };
-    let about = "MyOTTD's door to fetch a file";
+    let about = "MyOTTD's door to fetch a file; what is public, anybody may";
     let fetch = Route::new(Method::GET, "/download", about, download).bare(StatusCode::OK);
     let about = "MyOTTD's door to send a file: as a form, or the bytes as they are";
     let send = Route::new(Method::POST, "/upload", about, upload).bare(DONE);
@@ -88,82 +88,96 @@ fn sent(mut target: Url, error: Option<&Fault>) -> Outcome {
     Ok(answer)
 }
 
-/// Who asks, and for what.
-async fn asked(doors: &State, call: &mut Call) -> Result<(Principal, ServerId, FilePath), Fault> {
+/// What is asked for, and by whom as far as the address says it.
+fn what(call: &mut Call) -> Result<(ServerId, FilePath), Fault> {
     if let (Proof::None, Some(token)) = (&call.proof, call.text("auth")) {
         call.proof = Proof::Bearer(token.into());
     }
-    let by = doors.by(call).await?;
     let id = call.number("server", 0..=u64::MAX)?;
     let id = id.ok_or_else(|| Fault::new(Code::BadQuery, "`server` is missing"))?;
     let path = FilePath::rooted(&call.bytes("path").unwrap_or_default());
-    Ok((by, ServerId(id), path.map_err(FilesError::from)?))
+    Ok((ServerId(id), path.map_err(FilesError::from)?))
 }
 
 async fn download(doors: State, mut call: Call) -> Outcome {
     let target = target(&doors, &call)?;
-    let fetched = async {
-        let (by, id, path) = asked(&doors, &mut call).await?;
-        let reading = doors.files.read(&by, id, path).await?;
-        content(reading, &call.headers)
-    };
+    let fetched = fetch(&doors, &mut call).await;
     // What arrives is the file: only who gets none is sent on.
-    match (fetched.await, target) {
+    match (fetched, target) {
         (Err(fault), Some(target)) => sent(target, Some(&fault)),
-        (answer, _) => answer,
+        (Err(fault), None) => Err(fault),
+        (Ok(reading), _) => content(reading, &call.headers),
     }
+}
+
+/// The file, for who may read it; what is public, anybody may.
+async fn fetch(doors: &State, call: &mut Call) -> Result<Reading, Fault> {
+    let (id, path) = what(call)?;
+    match doors.files.read_public(id, path.clone()).await {
+        Ok(Some(reading)) => return Ok(reading),
+        Err(error) if matches!(call.proof, Proof::None) => return Err(error.into()),
+        Ok(None) | Err(_) => {}
+    }
+    let by = doors.by(call).await?;
+    Ok(doors.files.read(&by, id, path).await?)
 }
 
 async fn upload(doors: State, mut call: Call) -> Outcome {
-    let target = target(&doors, &call)?;
-    let kept = keep(&doors, &mut call).await;
+    let mut body = call.stream();
+    let target = heard_out(target(&doors, &call), &mut body).await?;
+    let kept = keep(&doors, &mut call, body).await;
     match (kept, target) {
         (Ok(()), None) => Ok(bare(DONE)),
-        (Ok(()), Some(target)) => sent(target, None),
-        (Err(fault), Some(target)) => sent(target, Some(&fault)),
         (Err(fault), None) => Err(fault),
+        (kept, Some(target)) => sent(target, kept.err().as_ref()),
     }
 }
 
-async fn keep(doors: &State, call: &mut Call) -> Result<(), Fault> {
-    let (by, id, path) = asked(doors, call).await?;
-    let mode = nine_bits(call)?;
+async fn keep(doors: &State, call: &mut Call, mut body: Body) -> Result<(), Fault> {
+    let asked = async {
+        let (id, path) = what(call)?;
+        Ok::<_, Fault>((doors.by(call).await?, id, path, nine_bits(call)?))
+    };
+    let asked = heard_out(asked.await, &mut body).await;
+    let (by, id, path, mode) = asked?;
     let kind = call.header(header::CONTENT_TYPE).unwrap_or_default();
-    let boundary = multer::parse_boundary(kind).ok();
-    let length = call.length();
-    let body = call.stream();
-    let (name, size, body) = match boundary {
-        None => (None, length, body),
-        Some(boundary) => {
+    let (name, size, mut body) = match multer::parse_boundary(kind) {
+        Err(_) => (None, call.length(), body),
+        Ok(boundary) => {
             let (name, body) = file_of(body, boundary).await?;
             (Some(name), None, body)
         }
     };
-    let folder = match doors.files.stat(&by, id, path.clone()).await {
-        Ok(entry) => entry.kind == Kind::Folder,
-        Err(FilesError::NoSuchFile(_)) => false,
-        Err(error) => return Err(error.into()),
-    };
-    let path = match (folder, name) {
-        (true, Some(name)) => {
-            // Some browsers send the whole path that the file had.
-            let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-            let name = FilePath::parse(last.as_bytes()).map_err(FilesError::from)?;
-            if name.is_root() {
-                let detail = "the form's file has no name, and the path is a folder";
-                return Err(Fault::new(Code::BadPath, detail));
-            }
-            path.join(name.as_bytes()).map_err(FilesError::from)?
-        }
-        _ => path,
-    };
+    let place = place(doors, &by, id, path, name).await;
     let wish = Wish {
         mode,
         size,
-        ..Wish::new(path, Replace::Yes)
+        ..Wish::new(heard_out(place, &mut body).await?, Replace::Yes)
     };
     doors.files.write(&by, id, wish, body).await?;
     Ok(())
+}
+
+/// Where a file goes that is sent to `path`: into the folder that is there, under the name that a form gave it.
+async fn place(
+    doors: &State,
+    by: &Principal,
+    id: ServerId,
+    path: FilePath,
+    name: Option<String>,
+) -> Result<FilePath, Fault> {
+    if !doors.files.is_folder(by, id, path.clone()).await? {
+        return Ok(path);
+    }
+    let name = name.ok_or(FilesError::IsFolder(path.clone()))?;
+    // Some browsers send the whole path that the file had.
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let name = FilePath::parse(last.as_bytes()).map_err(FilesError::from)?;
+    if name.is_root() {
+        let detail = "the form's file has no name, and the path is a folder";
+        return Err(Fault::new(Code::BadPath, detail));
+    }
+    Ok(path.join(name.as_bytes()).map_err(FilesError::from)?)
 }
 
 /// The first file of a form, and what it is called.

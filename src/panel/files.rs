@@ -10,6 +10,7 @@ use warp::{
 
 use super::{DONE, Outcome, State, api, servers::server};
 use crate::{
+    accounts::{Principal, ServerId},
     files::{
         CopyView, Deletion, Entry, FilePath, FilesError, Finds, Page, Reading, Replace, Search,
         Usage, Wish,
@@ -139,10 +140,18 @@ pub(super) fn routes() -> Vec<Route<State>> {
         .takes_bytes()
         .answers::<Entry>(StatusCode::OK)
         .faults(WRITE),
-        two("move", "Gives a file or a folder another name", rename)
-            .answers::<Entry>(StatusCode::OK),
-        two("copy", "Copies a file, or a folder with all in it", copy)
-            .answers::<CopyView>(StatusCode::OK),
+        two(
+            api!("servers/{id}/files/move"),
+            "Gives a file or a folder another name",
+            rename,
+        )
+        .answers::<Entry>(StatusCode::OK),
+        two(
+            api!("servers/{id}/files/copy"),
+            "Copies a file, or a folder with all in it",
+            copy,
+        )
+        .answers::<CopyView>(StatusCode::OK),
         Route::new(
             Method::POST,
             api!("servers/{id}/files/folder"),
@@ -228,20 +237,22 @@ const BIN: &[Code] = &[
 ];
 
 /// An operation from one path to another.
-fn two<F, A>(what: &'static str, about: &'static str, handler: F) -> Route<State>
+fn two<F, A>(path: &'static str, about: &'static str, handler: F) -> Route<State>
 where
     F: Fn(State, Call) -> A + Send + Sync + 'static,
     A: Future<Output = Outcome> + Send + 'static,
 {
-    let path = match what {
-        "move" => api!("servers/{id}/files/move"),
-        _ => api!("servers/{id}/files/copy"),
-    };
     Route::new(Method::POST, path, about, handler)
         .query("from", PATH)
         .query("to", PATH)
         .query("replace", "true: a file that is there goes")
         .faults(CHANGE)
+}
+
+/// Who asks, and about which server.
+pub(super) async fn asked(doors: &State, call: &Call) -> Result<(Principal, ServerId), Fault> {
+    let by = doors.by(call).await?;
+    Ok((by, server(call)?))
 }
 
 /// The path that the parameter `name` is; the server's folder without it.
@@ -304,28 +315,28 @@ fn count(call: &Call) -> Result<usize, Fault> {
 }
 
 async fn list(doors: State, call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let (id, path, count) = (server(&call)?, path(&call, "path")?, count(&call)?);
+    let (by, id) = asked(&doors, &call).await?;
+    let (path, count) = (path(&call, "path")?, count(&call)?);
     let after = call.bytes("after");
     let page = doors.files.list(&by, id, path, after, Some(count)).await?;
     json(StatusCode::OK, &page)
 }
 
 async fn delete(doors: State, call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let (id, path) = (server(&call)?, path(&call, "path")?);
+    let (by, id) = asked(&doors, &call).await?;
+    let path = path(&call, "path")?;
     json(StatusCode::OK, &doors.files.delete(&by, id, path).await?)
 }
 
 async fn stat(doors: State, call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let (id, path) = (server(&call)?, path(&call, "path")?);
+    let (by, id) = asked(&doors, &call).await?;
+    let path = path(&call, "path")?;
     json(StatusCode::OK, &doors.files.stat(&by, id, path).await?)
 }
 
 async fn read(doors: State, call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let (id, path) = (server(&call)?, path(&call, "path")?);
+    let (by, id) = asked(&doors, &call).await?;
+    let path = path(&call, "path")?;
     let reading = doors.files.read(&by, id, path).await?;
     content(reading, &call.headers)
 }
@@ -382,8 +393,7 @@ pub(super) fn attachment(path: &FilePath) -> String {
 }
 
 async fn write(doors: State, mut call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let id = server(&call)?;
+    let (by, id) = asked(&doors, &call).await?;
     let only_new = call.header(header::IF_NONE_MATCH) == Some("*");
     let wish = Wish {
         path: path(&call, "path")?,
@@ -400,40 +410,40 @@ async fn write(doors: State, mut call: Call) -> Outcome {
 }
 
 async fn append(doors: State, mut call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let (id, path) = (server(&call)?, path(&call, "path")?);
+    let (by, id) = asked(&doors, &call).await?;
+    let path = path(&call, "path")?;
     let body = call.stream();
     let entry = doors.files.append(&by, id, path, body).await?;
     json(StatusCode::OK, &entry)
 }
 
 async fn rename(doors: State, call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let (id, from, to) = (server(&call)?, path(&call, "from")?, path(&call, "to")?);
+    let (by, id) = asked(&doors, &call).await?;
+    let (from, to) = (path(&call, "from")?, path(&call, "to")?);
     let replace = replace(&call, false)?;
     let entry = doors.files.rename(&by, id, from, to, replace).await?;
     json(StatusCode::OK, &entry)
 }
 
 async fn copy(doors: State, call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let (id, from, to) = (server(&call)?, path(&call, "from")?, path(&call, "to")?);
+    let (by, id) = asked(&doors, &call).await?;
+    let (from, to) = (path(&call, "from")?, path(&call, "to")?);
     let replace = replace(&call, false)?;
     let copied = doors.files.copy(&by, id, from, to, replace).await?;
     json(StatusCode::OK, &copied)
 }
 
 async fn make(doors: State, call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let (id, path) = (server(&call)?, path(&call, "path")?);
+    let (by, id) = asked(&doors, &call).await?;
+    let path = path(&call, "path")?;
     let parents = flag(&call, "parents", false)?;
     let entry = doors.files.make(&by, id, path, parents).await?;
     json(StatusCode::CREATED, &entry)
 }
 
 async fn mode(doors: State, call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let (id, path) = (server(&call)?, path(&call, "path")?);
+    let (by, id) = asked(&doors, &call).await?;
+    let path = path(&call, "path")?;
     let mode = nine_bits(&call)?;
     let mode = mode.ok_or_else(|| Fault::new(Code::BadQuery, "`mode` is missing"))?;
     let entry = doors.files.set_mode(&by, id, path, mode).await?;
@@ -441,27 +451,25 @@ async fn mode(doors: State, call: Call) -> Outcome {
 }
 
 async fn search(doors: State, call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let (id, path) = (server(&call)?, path(&call, "path")?);
+    let (by, id) = asked(&doors, &call).await?;
+    let path = path(&call, "path")?;
     let search = Search::new(path, call.text("name"), call.text("text"), count(&call)?)?;
     json(StatusCode::OK, &doors.files.search(&by, id, search).await?)
 }
 
 async fn usage(doors: State, call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let id = server(&call)?;
+    let (by, id) = asked(&doors, &call).await?;
     json(StatusCode::OK, &doors.files.usage(&by, id).await?)
 }
 
 async fn bin(doors: State, call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let id = server(&call)?;
+    let (by, id) = asked(&doors, &call).await?;
     json(StatusCode::OK, &doors.files.bin(&by, id).await?)
 }
 
 async fn undo(doors: State, call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let (id, deletion) = (server(&call)?, call.id("deletion")?);
+    let (by, id) = asked(&doors, &call).await?;
+    let deletion = call.id("deletion")?;
     let to = call.bytes("to").map(|to| FilePath::parse(&to));
     let to = to.transpose().map_err(FilesError::from)?;
     let entry = doors.files.undo(&by, id, deletion, to).await?;
@@ -469,8 +477,8 @@ async fn undo(doors: State, call: Call) -> Outcome {
 }
 
 async fn purge(doors: State, call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let (id, deletion) = (server(&call)?, call.id("deletion")?);
+    let (by, id) = asked(&doors, &call).await?;
+    let deletion = call.id("deletion")?;
     doors.files.purge(&by, id, deletion).await?;
     Ok(bare(DONE))
 }

@@ -21,7 +21,7 @@ const JOB: &[Code] = &[
     Code::Forbidden,
     Code::NoSuchServer,
     Code::NoSuchSnapshot,
-    Code::NoSuchPath,
+    Code::NoSuchFile,
     Code::BadField,
     Code::Busy,
     Code::NotStopped,

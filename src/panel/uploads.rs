@@ -4,8 +4,8 @@ use warp::http::{Method, StatusCode, header};
 
 use super::{
     DONE, Outcome, State, api,
-    files::{checksum, nine_bits, path, replace},
-    servers::{made, server},
+    files::{asked, checksum, nine_bits, path, replace},
+    servers::made,
 };
 use crate::{
     files::{Entry, UploadView, Wish},
@@ -106,8 +106,7 @@ pub(super) fn routes() -> Vec<Route<State>> {
 }
 
 async fn begin(doors: State, call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let id = server(&call)?;
+    let (by, id) = asked(&doors, &call).await?;
     let size = call.number("size", 0..=i64::MAX as u64)?;
     let size = size.ok_or_else(|| Fault::new(Code::BadQuery, "`size` is missing"))?;
     let wish = Wish {
@@ -125,14 +124,13 @@ async fn begin(doors: State, call: Call) -> Outcome {
 }
 
 async fn list(doors: State, call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let id = server(&call)?;
+    let (by, id) = asked(&doors, &call).await?;
     json(StatusCode::OK, &doors.files.uploads(&by, id).await?)
 }
 
 async fn get(doors: State, call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let (id, upload) = (server(&call)?, call.id("upload")?);
+    let (by, id) = asked(&doors, &call).await?;
+    let upload = call.id("upload")?;
     told(&doors.files.upload(&by, id, upload).await?)
 }
 
@@ -145,8 +143,8 @@ fn told(upload: &UploadView) -> Outcome {
 }
 
 async fn add(doors: State, mut call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let (id, upload) = (server(&call)?, call.id("upload")?);
+    let (by, id) = asked(&doors, &call).await?;
+    let upload = call.id("upload")?;
     let said = call.header(header::CONTENT_RANGE).map(|said| {
         range::begins(said).ok_or_else(|| {
             let detail = "the content-range must be like `bytes 0-1048575/5000000`";
@@ -171,15 +169,15 @@ async fn add(doors: State, mut call: Call) -> Outcome {
 }
 
 async fn finish(doors: State, call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let (id, upload) = (server(&call)?, call.id("upload")?);
+    let (by, id) = asked(&doors, &call).await?;
+    let upload = call.id("upload")?;
     let entry = doors.files.finish_upload(&by, id, upload).await?;
     json(StatusCode::OK, &entry)
 }
 
 async fn abandon(doors: State, call: Call) -> Outcome {
-    let by = doors.by(&call).await?;
-    let (id, upload) = (server(&call)?, call.id("upload")?);
+    let (by, id) = asked(&doors, &call).await?;
+    let upload = call.id("upload")?;
     doors.files.drop_upload(&by, id, upload).await?;
     Ok(bare(DONE))
 }

@@ -76,6 +76,7 @@ fn order(title: &str, text: &str) -> Order {
             exceeds: false,
             idle: crate::hosting::Idle::default(),
             mark: None,
+            public: Vec::new(),
         },
         definition: Arc::new(Definition::parse("small.toml", "small", text).unwrap()),
     }

@@ -1,9 +1,20 @@
 //! MyOTTD's own ways to a server's files: mfiled's calls, and the two doors.
 
-use crate::{Answer, ask, common::House, files, noise, open};
+use std::{fs, os::unix::fs::symlink};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::{
+    Answer, ask,
+    common::{House, PATIENCE},
+    files, noise, open,
+};
 
 /// One call, as ada; each argument is a value in XML.
-async fn call(house: &House, method: &str, arguments: &[String]) -> String {
+pub(crate) async fn call(house: &House, method: &str, arguments: &[String]) -> String {
     let value = |text: &str| format!("<value>{text}</value>");
     let array = |values: &[String]| {
         let values: String = values.iter().map(|text| value(text)).collect();
@@ -161,4 +172,92 @@ async fn the_doors_know_who_asks_by_a_token_in_the_address_too() {
     assert_eq!(plain(download.clone()).await, 401);
     assert_eq!(plain(format!("{download}&auth=wrong")).await, 401);
     assert_eq!(plain(format!("{download}&auth={token}")).await, 200);
+}
+
+#[tokio::test]
+async fn a_file_for_a_link_to_a_folder_goes_into_the_folder() {
+    let (house, id) = open(&[]).await;
+    house.ok("POST", &files(id, "/folder?path=d"), None).await;
+    let folder = house.state().join(format!("servers/{id}/files"));
+    let link = |name: &str, target: &str| symlink(target, folder.join(name)).unwrap();
+    link("to-folder", "d");
+    link("out", "/etc");
+    link("nowhere", "none");
+    let upload = format!("/upload?server={id}&path=");
+    let to = |path: &str| format!("{upload}{path}");
+    let body = || form("big.map", b"into it");
+    let sent = ask(&house, "POST", &to("to-folder"), FORM, body()).await;
+    assert_eq!(sent.status, 204, "{:?}", sent.json());
+    assert_eq!(fs::read(folder.join("d/big.map")).unwrap(), b"into it");
+    let refused = ask(&house, "POST", &to("to-folder"), &[], "without a name").await;
+    assert_eq!(refused.code(), (409, "wrong-kind".into()));
+    let refused = ask(&house, "POST", &to("out"), FORM, body()).await;
+    assert_eq!(refused.code(), (403, "leads-out".into()));
+    for name in ["to-folder", "out"] {
+        let about = folder.join(name).symlink_metadata().unwrap();
+        assert!(about.is_symlink(), "{name} was replaced");
+    }
+    // What leads nowhere is no folder: a file takes its place, as when it is written.
+    let sent = ask(&house, "POST", &to("nowhere"), FORM, body()).await;
+    assert_eq!(sent.status, 204, "{:?}", sent.json());
+    assert_eq!(fs::read(folder.join("nowhere")).unwrap(), b"into it");
+}
+
+/// Sends all of `body`, whatever comes back meanwhile, and then reads the answer's head.
+async fn insists(house: &House, path: &str, kind: &str, body: &[u8]) -> String {
+    let address = &house.endpoints["http.listen"];
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut answer = Vec::new();
+    let work = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(body).await?;
+        stream.read_to_end(&mut answer).await
+    };
+    let done = tokio::time::timeout(PATIENCE, work).await.unwrap();
+    done.unwrap_or_else(|error| panic!("{path} was cut off: {error}"));
+    String::from_utf8_lossy(&answer).to_lowercase()
+}
+
+#[tokio::test]
+async fn who_sends_much_that_is_refused_still_gets_to_the_redirect() {
+    let (mut house, id) = open(&["http.redirects=friends.example"]).await;
+    house.ok("POST", &files(id, "/folder?path=d"), None).await;
+    let limit = serde_json::json!({"limits": {"disk": 5_000_000}});
+    house.ok("PATCH", &House::at(id, ""), Some(limit)).await;
+    let (_, eve) = house.person("eve", "player").await;
+    let ada = std::mem::take(&mut house.token);
+    let (many, form) = (noise(9_000_000), form("big.map", &noise(9_000_000)));
+    let back = "&redirect=http://friends.example/x";
+    let place = "location: http://friends.example/x?mfiled_status=err&mfiled_err=";
+    for (case, query) in [
+        ("nobody", "path=big".to_owned()),
+        ("a wrong token", "path=big&auth=wrong".into()),
+        ("eve", format!("path=big&auth={eve}")),
+        ("a way out", format!("path=../big&auth={ada}")),
+        ("a mode", format!("path=big&mode=9999&auth={ada}")),
+        ("a file on the way", format!("path=d/../x&auth={ada}")),
+        ("over the limit", format!("path=big&auth={ada}")),
+        ("a folder over the limit", format!("path=d&auth={ada}")),
+    ] {
+        let path = format!("/upload?server={id}{back}&{query}");
+        for (kind, body) in [
+            ("application/octet-stream", &many),
+            ("multipart/form-data; boundary=edge", &form),
+        ] {
+            let told = insists(&house, &path, kind, body).await;
+            assert!(told.starts_with("http/1.1 303"), "{case}, {kind}: {told}");
+            assert!(told.contains(place), "{case}, {kind}: {told}");
+        }
+    }
+    // Where the browser would be sent elsewhere, that is what is told.
+    let path = format!("/upload?server={id}&path=big&redirect=http://evil.example/");
+    let told = insists(&house, &path, "text/plain", &many).await;
+    assert!(told.starts_with("http/1.1 400"), "{told}");
+    let folder = house.state().join(format!("servers/{id}/files"));
+    let left: Vec<_> = fs::read_dir(folder).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
 }

@@ -6,6 +6,9 @@ mod changes;
 #[path = "../common/mod.rs"]
 mod common;
 mod doors;
+mod expiry;
+mod mfiled;
+mod public;
 mod uploads;
 mod verbs;
 

@@ -289,7 +289,7 @@ async fn bad_wishes_are_told_what_is_wrong() {
             &restore,
             json!({"path": "none"}),
             404,
-            "no-such-path",
+            "no-such-file",
         ),
         (
             id,
@@ -305,7 +305,7 @@ async fn bad_wishes_are_told_what_is_wrong() {
             &restore,
             json!({"path": "plan", "to": "plan/x"}),
             404,
-            "no-such-path",
+            "no-such-file",
         ),
         (id, "POST", &restore, json!({"to": "x"}), 422, "bad-field"),
         (
@@ -322,7 +322,7 @@ async fn bad_wishes_are_told_what_is_wrong() {
             &format!("/{taken}/file?path=none"),
             Value::Null,
             404,
-            "no-such-path",
+            "no-such-file",
         ),
         (
             id,
@@ -338,7 +338,7 @@ async fn bad_wishes_are_told_what_is_wrong() {
             &format!("/{taken}/files?path=plan"),
             Value::Null,
             404,
-            "no-such-path",
+            "no-such-file",
         ),
         (
             id,

@@ -32,6 +32,53 @@ pub(crate) struct FromTo {
     pub(crate) replace: bool,
 }
 
+/// What is to be packed.
+#[derive(Debug, Args)]
+pub(crate) struct Packing {
+    /// The server's id, its name like ada_3, or its title when no other server has it.
+    #[arg(value_name = "SERVER")]
+    pub(crate) server: String,
+    /// The archive that is to be, from the server's folder; its ending says of which kind: .zip, .tar, .tar.gz, .tar.zst.
+    #[arg(value_name = "ARCHIVE")]
+    pub(crate) archive: String,
+    /// Files and folders, from the server's folder.
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<String>,
+    /// A folder in which all of these lie, and at which names in the archive begin; the server's own when absent.
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) base: String,
+    /// Replace an archive that is there.
+    #[arg(long)]
+    pub(crate) replace: bool,
+}
+
+/// What is to be unpacked.
+#[derive(Debug, Args)]
+pub(crate) struct Unpacking {
+    /// The server's id, its name like ada_3, or its title when no other server has it.
+    #[arg(value_name = "SERVER")]
+    pub(crate) server: String,
+    /// The archive, from the server's folder: zip, tar, tar.gz, tar.zst or tar.bz2, whatever its name.
+    #[arg(value_name = "ARCHIVE")]
+    pub(crate) archive: OsString,
+    /// The folder, made when it is not there; the server's own when absent.
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) to: OsString,
+    /// Replace files that are there.
+    #[arg(long)]
+    pub(crate) replace: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Files {
     /// List a folder.
@@ -43,13 +90,18 @@ pub(crate) enum Files {
         #[arg(value_name = "PATH", default_value = "")]
         path: OsString,
     },
-    /// Fetch a file.
+    /// Fetch a file, or with -r a folder.
     Get {
         #[command(flatten)]
         at: At,
         /// Where to; `-` is standard output. When absent, a file of the same name here. An older file is replaced only by a whole new one.
-        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        #[arg(value_name = "FILE", value_hint = ValueHint::AnyPath)]
         file: Option<PathBuf>,
+        /// Fetch a folder with all in it.
+        ///
+        /// FILE becomes an archive when it ends in .zip, .tar, .tar.gz or .tar.zst; else a new folder, without the links that are in it. On standard output it is tar.
+        #[arg(short, long)]
+        recursive: bool,
     },
     /// Send a file, or a folder with all in it.
     ///
@@ -65,6 +117,10 @@ pub(crate) enum Files {
         #[arg(value_name = "PATH")]
         path: Option<OsString>,
     },
+    /// Pack files and folders into an archive beside them.
+    Pack(Packing),
+    /// Unpack an archive beside it: all of it, or nothing.
+    Unpack(Unpacking),
     /// Move a file or a folder to the server's bin.
     Rm(At),
     /// Give a file or a folder another name.

@@ -21,7 +21,7 @@ use crate::hosting::{Idle, Limits, Restart, Wait};
 
 pub(crate) use self::{
     class::Class,
-    files::{At, Files, FromTo},
+    files::{At, Files, FromTo, Packing, Unpacking},
     lobby::{Lobby, Offender, What},
     mail::Mail,
     people::{Audit, Grant, Token, User},
@@ -222,6 +222,12 @@ pub(crate) enum Server {
         /// Take a setting back to its default.
         #[arg(long, value_name = "KEY")]
         unset: Vec<String>,
+        /// Let anybody download this file, or the files in this folder; name all that are to be public.
+        #[arg(long, value_name = "PATH")]
+        public: Vec<String>,
+        /// Let nobody download without a right.
+        #[arg(long, conflicts_with = "public")]
+        no_public: bool,
     },
     /// Type into a server's console and watch it.
     ///

@@ -19,9 +19,10 @@ use tokio::{
 use super::{
     super::{
         CopyView, FilePath, Files, FilesError, Kind, Wish,
+        body::{Body, heard_out},
         copy::Copied,
         error::io_at,
-        handle::{Body, blocking, joined, refused},
+        handle::{blocking, joined},
         passing::{PASSING, passing_name},
         room::Growing,
         root::Replace,
@@ -187,14 +188,12 @@ impl Files {
         replace: Replace,
         mut body: Body,
     ) -> Result<CopyView, FilesError> {
-        let site = match self.site(by, Verb::FilesWrite, id).await {
-            Ok(site) => site,
-            Err(error) => return refused(error, &mut body).await,
-        };
+        let site = self.site(by, Verb::FilesWrite, id).await;
+        let site = heard_out(site, &mut body).await?;
         let one = site.lasting.filling.clone().try_acquire_owned();
         let (Ok(one), Ok(permit)) = (one, IN.try_acquire()) else {
-            let error = FilesError::Busy("folders on their way in".into());
-            return refused(error, &mut body).await;
+            let busy = FilesError::Busy("folders on their way in".into());
+            return heard_out(Err(busy), &mut body).await;
         };
         let detail = json!({ "to": path.to_string(), "format": format.name() });
         let work = async move {
@@ -207,7 +206,7 @@ impl Files {
             match joined(job.await) {
                 Ok(view) => Ok(view),
                 Err(broken @ FilesError::BrokenOff(_)) => Err(broken),
-                Err(error) => refused(error, &mut body).await,
+                Err(error) => heard_out(Err(error), &mut body).await,
             }
         };
         self.act(by, "files.unpack", id, detail, work).await

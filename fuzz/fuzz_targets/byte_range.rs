@@ -1,0 +1,2 @@
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &str| longhouse::fuzzing::byte_range(data));
