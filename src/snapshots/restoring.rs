@@ -74,6 +74,17 @@ pub(super) fn asked(text: Option<&str>, base64: Option<&str>) -> Result<Path, Sn
     Ok(path(text, base64, "path")?.unwrap_or_default())
 }
 
+/// How far a restore of one file had come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// What was there still is; or nothing was.
+    Nothing,
+    /// What was there is aside, and what is to come is not in its place.
+    Moved,
+    /// What was there is aside, and what was to come is in its place.
+    Placed,
+}
+
 impl Service {
     /// Restores what `wish` names. `by` is who may stop and start the server, where that is asked for.
     pub(super) async fn restore(
@@ -86,6 +97,7 @@ impl Service {
         let from = path(wish.path.as_deref(), wish.path_base64.as_deref(), "path")?;
         let to = path(wish.to.as_deref(), None, "to")?;
         let turn = self.turn(home.id).await?;
+        self.settle_undo(&turn, &home).await?;
         let stored = self.one(home.id, id)?.stored;
         match from.filter(|path| !path.0.is_empty()) {
             Some(from) => {
@@ -148,40 +160,98 @@ impl Service {
             }
             failed => {
                 // Whatever it had begun is taken back, and what could be undone before still can be.
-                self.settle_one(turn, &home, at, &to).await?;
+                if self.left(id, at).await? != Left::Nothing {
+                    self.take_back(turn, &home, at, &to).await?;
+                }
+                self.forget(id, at).await?;
                 self.note(id, before).await?;
                 failed.and_then(|outcome| Err(riddle(&outcome)))
             }
         }
     }
 
-    /// A restore of one file that did not come to its end: puts back what it had moved, and forgets it.
-    pub(super) async fn settle_one(
+    /// Brings the note of what can be undone, and what is aside for it, to what is so after the daemon ended in the
+    /// middle; when what can be undone was done, if anything can.
+    pub(super) async fn settle_undo(
+        &self,
+        turn: &Turn,
+        home: &Home,
+    ) -> Result<Option<UnixMillis>, SnapshotsError> {
+        let id = home.id;
+        let Some(Undo { at, snapshot, what }) = self.store.get(UNDOS, of(id))? else {
+            return Ok(None);
+        };
+        let to = match what {
+            Restored::One { done: true, .. } => return Ok(Some(at)),
+            Restored::All { inode } => {
+                let now = places::inode(&home.folder).map_err(places::at(&home.folder))?;
+                if now == inode {
+                    return Ok(Some(at));
+                }
+                self.note(id, None).await?;
+                return Ok(None);
+            }
+            Restored::One { to, .. } => to,
+        };
+        let left = self.left(id, at).await?;
+        if left == Left::Placed {
+            let (was_there, done) = (true, true);
+            let what = Restored::One {
+                to,
+                was_there,
+                done,
+            };
+            self.note(id, Some(Undo { at, snapshot, what })).await?;
+            return Ok(Some(at));
+        }
+        if left == Left::Moved {
+            self.take_back(turn, home, at, &to).await?;
+        }
+        // Where nothing was before, what is in place may stay, without an undo.
+        self.forget(id, at).await?;
+        self.note(id, None).await?;
+        Ok(None)
+    }
+
+    /// What a restore of one file left that did not come to its end.
+    async fn left(&self, id: ServerId, at: UnixMillis) -> Result<Left, SnapshotsError> {
+        let folder = self.places.aside(id);
+        let there = {
+            let folder = folder.clone();
+            move |end| {
+                let entry = folder.join(format!("{}.{end}", at.0));
+                entry.symlink_metadata().is_ok()
+            }
+        };
+        let look = move || {
+            Ok(match (there("old"), there("new") || there("undone")) {
+                (false, _) => Left::Nothing,
+                (true, true) => Left::Moved,
+                (true, false) => Left::Placed,
+            })
+        };
+        aside(folder, look).await
+    }
+
+    /// Puts back what a restore of one file had moved.
+    async fn take_back(
         &self,
         turn: &Turn,
         home: &Home,
         at: UnixMillis,
         to: &Path,
     ) -> Result<(), SnapshotsError> {
-        let folder = self.places.aside(home.id);
-        let (old, new) = (
-            folder.join(format!("{}.old", at.0)),
-            folder.join(format!("{}.new", at.0)),
-        );
-        let there = move || {
-            Ok((
-                old.symlink_metadata().is_ok(),
-                new.symlink_metadata().is_ok(),
-            ))
+        let job = Job::PutBack {
+            to: to.clone(),
+            aside: at.0.to_string(),
+            was_there: true,
         };
-        if aside(folder.clone(), there).await? == (true, true) {
-            let job = Job::PutBack {
-                to: to.clone(),
-                aside: at.0.to_string(),
-                was_there: true,
-            };
-            self.job(turn, home, job, None, None).await?;
-        }
+        self.job(turn, home, job, None, None).await.map(drop)
+    }
+
+    /// Removes what that restore has aside.
+    async fn forget(&self, id: ServerId, at: UnixMillis) -> Result<(), SnapshotsError> {
+        let folder = self.places.aside(id);
         let name = at.0.to_string();
         aside(folder.clone(), move || {
             for entry in fs::read_dir(&folder)? {
@@ -236,10 +306,11 @@ impl Service {
         let fresh = self.places.aside(id).join(&name);
         let (folder, files) = (fresh.clone(), home.folder.clone());
         places.prepare(id, user)?;
-        aside(fresh.clone(), move || {
+        let inode = aside(fresh.clone(), move || {
             places::make(&folder, user)?;
             // A server that never ran has none: the exchange wants two.
-            places::make(&files, user)
+            places::make(&files, user)?;
+            places::inode(&folder)
         })
         .await?;
         let job = Job::Restore {
@@ -254,8 +325,6 @@ impl Service {
             if !self.still(id).await? {
                 return Err(SnapshotsError::Running(id.0));
             }
-            let folder = fresh.clone();
-            let inode = aside(fresh.clone(), move || places::inode(&folder)).await?;
             let before = self.store.get(UNDOS, of(id))?;
             let what = Restored::All { inode };
             self.note(id, Some(Undo { at, snapshot, what })).await?;
@@ -270,7 +339,11 @@ impl Service {
             Ok(_) => self.clear(id, Some(at)).await,
             Err(_) => {
                 let folder = fresh.clone();
-                aside(fresh, move || places::discard(&folder)).await.ok(); // the reason comes first
+                let discard = move || match places::inode(&folder)? == inode {
+                    true => places::discard(&folder),
+                    false => Ok(()), // it is what was there before
+                };
+                aside(fresh, discard).await.ok(); // the reason comes first
             }
         }
         done
@@ -303,6 +376,7 @@ impl Service {
         by: &Principal,
     ) -> Result<RestoredView, SnapshotsError> {
         let (id, turn) = (home.id, self.turn(home.id).await?);
+        self.settle_undo(&turn, &home).await?;
         let undo = self.store.get(UNDOS, of(id))?;
         let undo = undo.ok_or(SnapshotsError::NothingToUndo(id.0))?;
         let mut started = false;

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     SnapshotsError, places,
-    records::{REPOSITORIES, RULES, Restored, SNAPSHOTS, UNDOS, key, of},
+    records::{REPOSITORIES, RULES, SNAPSHOTS, UNDOS, key, of},
     service::Service,
     wire::Job,
 };
@@ -62,23 +62,7 @@ async fn settle(service: &Service, id: ServerId) -> Result<(), SnapshotsError> {
         return Ok(());
     };
     let turn = service.turn(id).await?;
-    let undo = service.store.get(UNDOS, of(id))?;
-    let mut valid = None;
-    match undo.as_ref().map(|undo| (undo.at, &undo.what)) {
-        None => {}
-        Some((at, Restored::All { inode })) => {
-            let now = places::inode(&home.folder).map_err(places::at(&home.folder))?;
-            valid = (now == *inode).then_some(at);
-        }
-        Some((at, Restored::One { done: true, .. })) => valid = Some(at),
-        Some((at, Restored::One { to, .. })) => {
-            // Without the first there was nothing, or all was moved: then it may stay, without an undo.
-            service.settle_one(&turn, &home, at, to).await?;
-        }
-    }
-    if undo.is_some() && valid.is_none() {
-        service.note(id, None).await?;
-    }
+    let valid = service.settle_undo(&turn, &home).await?;
     service.clear(id, valid).await;
 
     let stored = service

@@ -122,6 +122,48 @@ async fn a_daemon_that_is_killed_in_the_middle_takes_its_job_along_and_settles_a
     );
 }
 
+/// Whether something that was moved aside is there now.
+fn moved_aside(house: &House, id: u64) -> bool {
+    let aside = house.state().join(format!("snapshots/{id}/aside"));
+    let Ok(entries) = fs::read_dir(aside) else {
+        return false;
+    };
+    let names = entries.flatten().map(|entry| entry.file_name());
+    names
+        .into_iter()
+        .any(|name| name.to_string_lossy().ends_with(".old"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_restore_replaced_is_there_or_can_be_had_back_whenever_the_daemon_is_killed() {
+    let (mut house, id) = house(&[]).await;
+    let plan = files(&house, id).join("plan");
+    fs::write(&plan, "old").unwrap();
+    give(&files(&house, id));
+    let first = number(&take(&house, id, json!({})).await);
+    for round in 0..5 {
+        let now = format!("now {round}");
+        fs::write(&plan, &now).unwrap();
+        {
+            let place = at(id, &format!("/{first}/restore"));
+            let wish = Some(json!({"path": "plan"}));
+            let restoring = house.try_call(&house.token, "POST", &place, wish);
+            let killing = async {
+                until(&house, "moved", async || moved_aside(&house, id)).await;
+                let pid = nix::unistd::Pid::from_raw(i32::try_from(house.pid()).unwrap());
+                nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+            };
+            tokio::join!(restoring, killing).0.ok();
+        }
+        house.kill();
+        house.start();
+        let undone = house.call("POST", &at(id, "/undo"), None).await;
+        let content = fs::read_to_string(&plan).unwrap();
+        assert!(content == now, "{round}: {content}, {undone:?}");
+        until(&house, "settled", async || !moved_aside(&house, id)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_full_disk_is_said_and_the_earlier_snapshots_stay_whole() {
     if !root("a disk of one's own") {
