@@ -77,6 +77,11 @@ impl Rhythm {
                 NICKNAMES.join(", ")
             ));
         }
+        // The library passes over what is missing there; of a field with no minute or hour at all it never finds the end.
+        let mut fields = text.split_whitespace();
+        if fields.any(|field| field.split(',').any(str::is_empty)) {
+            return Err(format!("`{text}` has a comma with nothing on one side"));
+        }
         let parser = CronParser::builder()
             .seconds(Seconds::Disallowed)
             .year(Year::Disallowed)
@@ -86,6 +91,10 @@ impl Rhythm {
             let error = error.to_string();
             format!("`{text}`: {}", error.trim_end_matches('.'))
         })?;
+        let (minutes, hours) = (&cron.pattern.minutes, &cron.pattern.hours);
+        if minutes.values().is_empty() || hours.values().is_empty() {
+            return Err(format!("`{text}` has no minute or no hour"));
+        }
         let rhythm = Self { cron, zone };
         match rhythm.next(now) {
             Some(_) => Ok(rhythm),
@@ -273,6 +282,9 @@ mod tests {
             ("a b c d e", "illegal"),
             ("*/0 * * * *", "*/0"),
             ("0 0 30 2 *", "never comes"),
+            (", * * * *", "a comma with nothing"),
+            ("0 ,, * * *", "a comma with nothing"),
+            ("0,5, * * * *", "a comma with nothing"),
             (&"1".repeat(200), "longer than 120"),
             ("5-1 * * * *", "5-1"),
         ] {
