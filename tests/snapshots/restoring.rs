@@ -3,7 +3,11 @@
 use std::{
     ffi::OsStr,
     fs,
-    os::unix::{ffi::OsStrExt, fs::PermissionsExt, fs::symlink, net::UnixListener},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{FileExt as _, MetadataExt as _, PermissionsExt, symlink},
+        net::UnixListener,
+    },
 };
 
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
@@ -151,6 +155,24 @@ async fn a_file_or_folder_is_restored_where_it_was_or_elsewhere_and_undone() {
     let owner =
         |path: &str| std::os::unix::fs::MetadataExt::uid(&fs::metadata(top.join(path)).unwrap());
     assert_eq!(owner("copies/of"), owner("."));
+}
+
+#[tokio::test]
+async fn what_takes_no_room_takes_none_when_it_is_restored() {
+    let (house, id) = house(&[]).await;
+    let top = files(&house, id);
+    let sparse = fs::File::create(top.join("sparse")).unwrap();
+    sparse.set_len(64 << 20).unwrap();
+    sparse.write_all_at(b"here", 40 << 20).unwrap();
+    give(&top);
+    let taken = number(&take(&house, id, json!({})).await);
+    let restore = at(id, &format!("/{taken}/restore"));
+    let wish = json!({"path": "sparse", "to": "again"});
+    house.ok("POST", &restore, Some(wish)).await;
+    let again = top.join("again");
+    assert!(fs::read(top.join("sparse")).unwrap() == fs::read(&again).unwrap());
+    let room = fs::metadata(again).unwrap().blocks() * 512;
+    assert!(room <= 16 << 20, "{room}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     ffi::OsStr,
     fs::File,
-    io,
+    io::{self, Seek as _, SeekFrom, Write},
     os::{
         fd::{AsFd, OwnedFd},
         unix::ffi::OsStrExt,
@@ -301,14 +301,42 @@ impl<'a> Writer<'a> {
             OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let file = openat(folder, name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map_err(failed)?;
         let mut to = Counted {
-            to: File::from(file),
+            to: Sparse(File::from(file)),
             bytes: 0,
             pace: self.pace,
         };
         self.repository.dump(node, &mut to)?;
         self.bytes += to.bytes;
         self.files += 1;
-        dress(&to.to.into(), node).map_err(failed)
+        let file = to.to.end().map_err(Trouble::io(shown))?;
+        dress(&file.into(), node).map_err(failed)
+    }
+}
+
+/// A new file in which whatever is zero takes no room: what was sparse is so again.
+struct Sparse(File);
+
+impl Write for Sparse {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.iter().any(|&byte| byte != 0) {
+            return self.0.write(bytes);
+        }
+        let past = i64::try_from(bytes.len()).expect("a piece is small");
+        self.0.seek(SeekFrom::Current(past))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Sparse {
+    /// The file, as long as what was written.
+    fn end(mut self) -> io::Result<File> {
+        let size = self.0.stream_position()?;
+        self.0.set_len(size)?;
+        Ok(self.0)
     }
 }
 
