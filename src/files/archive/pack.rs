@@ -1,6 +1,7 @@
 //! Packs: what was chosen is looked through first, and then written, file after file, with bounded memory.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsStr,
     io::{self, Read as _, Write},
     os::unix::ffi::OsStrExt as _,
@@ -41,7 +42,20 @@ pub(crate) struct Packing {
     skipped: u64,
 }
 
-/// Looks through `chosen`, which lie in `base`, and whose names in the archive are those below it.
+/// Whether one of `all` is a folder above `path`.
+fn is_below(path: &FilePath, all: &BTreeSet<&FilePath>) -> bool {
+    let mut above = path.split().map(|(parent, _)| parent);
+    while let Some(folder) = above {
+        if all.contains(&folder) {
+            return true;
+        }
+        above = folder.split().map(|(parent, _)| parent);
+    }
+    false
+}
+
+/// Looks through `chosen`, which lie in `base`, and whose names in the archive are those below it. What is chosen twice,
+/// or with a folder above it, comes once.
 pub(crate) fn gather(
     inside: &Inside<'_>,
     base: &FilePath,
@@ -77,7 +91,8 @@ pub(crate) fn gather(
         Ok::<_, FilesError>(())
     };
     let mut skipped = 0;
-    for path in chosen {
+    let all: BTreeSet<_> = chosen.iter().collect();
+    for path in &all {
         if !path.is_within(base) {
             return Err(FilesError::Bad {
                 what: "paths",
@@ -85,6 +100,9 @@ pub(crate) fn gather(
             });
         }
         let about = inside.look(path)?;
+        if is_below(path, &all) {
+            continue;
+        }
         add(path, &about, &mut skipped)?;
         if about.kind == Kind::Folder {
             skipped += inside.walk(path, |path, about| {
