@@ -42,8 +42,8 @@ use super::{
 
 /// Bytes that can be added to a file in one go.
 pub(crate) const APPEND: usize = 16 << 20;
-/// Folders of one server that are filled from streams at once.
-const FILLING: usize = 2;
+/// Folders of one server that are filled from streams at once, and that go out as streams.
+const STREAMS: usize = 2;
 
 /// What outlives one request: the sums, and whose turn it is to change something.
 #[derive(Debug)]
@@ -51,6 +51,8 @@ pub(crate) struct Lasting {
     pub(super) room: Arc<Room>,
     /// Who may fill a folder from a stream: such a one is as slow as whoever sends it.
     pub(super) filling: Arc<Semaphore>,
+    /// Who may take a folder as a stream, which goes likewise.
+    pub(super) emptying: Arc<Semaphore>,
     /// What a run before this one broke off is undone.
     settled: OnceLock<()>,
     /// Held while something appears, moves or goes, not while bytes flow.
@@ -61,7 +63,8 @@ impl Default for Lasting {
     fn default() -> Self {
         Self {
             room: Arc::default(),
-            filling: Arc::new(Semaphore::new(FILLING)),
+            filling: Arc::new(Semaphore::new(STREAMS)),
+            emptying: Arc::new(Semaphore::new(STREAMS)),
             settled: OnceLock::new(),
             turn: Mutex::default(),
         }
