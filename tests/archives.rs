@@ -351,6 +351,52 @@ async fn who_takes_folders_slowly_stops_nobody_elses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_server_packs_one_archive_at_a_time_and_no_endless_one() {
+    let (house, id) = open().await;
+    let other = house.create(json!({ "game": "waits" })).await;
+    put(&house, id, "small", b"a game").await;
+    put(&house, other, "small", b"a game").await;
+    let wish = |path: &str, to: &str| Some(json!({ "paths": [path], "to": to }));
+    // Larger than the disk, and hours to read.
+    hole(&house, id, "hole", 15 << 40);
+    let refused = house
+        .call("POST", &at(id, "/archive"), wish("hole", "all.tar.gz"))
+        .await;
+    assert_eq!(code(&refused), (422, "bad-archive"), "{}", refused.1);
+    let said = refused.1["detail"].to_string();
+    assert!(said.contains("could be unpacked"), "{said}");
+    let large = hole(&house, id, "large", 4 << 30);
+    let archive = at(id, "/archive");
+    let packing = async {
+        loop {
+            let wish = wish("large", "large.tar.gz");
+            let answer = house.call("POST", &archive, wish).await;
+            if code(&answer) != (409, "busy") {
+                return answer;
+            }
+        }
+    };
+    let others = async {
+        let started = Instant::now();
+        loop {
+            let answer = house.call("POST", &archive, wish("small", "a.zip")).await;
+            if code(&answer) == (409, "busy") {
+                break;
+            }
+            assert!(started.elapsed() < PATIENCE, "never busy");
+        }
+        // It does not keep others waiting.
+        let path = at(other, "/archive");
+        house.ok("POST", &path, wish("small", "a.zip")).await;
+        // What shrinks while it is read ends it.
+        large.set_len(0).expect("it is ours");
+    };
+    let (packed, ()) = tokio::join!(packing, others);
+    assert_eq!(code(&packed), (412, "file-changed"), "{}", packed.1);
+    house.ok("POST", &archive, wish("small", "b.zip")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_box_was_making_is_gone_at_its_next_start() {
     let (mut house, id) = open().await;
     put(&house, id, "save/a.sav", b"a game").await;

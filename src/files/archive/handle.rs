@@ -10,7 +10,7 @@ use bytes::{Buf as _, Bytes};
 use futures_util::{Stream, stream};
 use serde_json::json;
 use tokio::{
-    sync::{Semaphore, SemaphorePermit, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc},
     task::spawn_blocking,
 };
 
@@ -47,6 +47,12 @@ async fn turn(of: &'static Semaphore) -> SemaphorePermit<'static> {
     of.acquire().await.expect("nobody closes it")
 }
 
+/// The server's own turn to pack or unpack in place, so that one server never takes all of [`WORK`].
+fn one(site: &Site) -> Result<OwnedSemaphorePermit, FilesError> {
+    let one = site.lasting.archiving.clone().try_acquire_owned();
+    one.map_err(|_| FilesError::Busy("an archive of this server".into()))
+}
+
 /// What is to be packed, and where to.
 #[derive(Debug, Clone)]
 pub(crate) struct PackWish {
@@ -73,12 +79,14 @@ impl Files {
         let site = self.site(by, Verb::FilesWrite, id).await?;
         let format = wish.format.or_else(|| Format::of_name(wish.to.name()));
         let format = format.ok_or(ArchiveError::Unknown)?;
+        let one = one(&site)?;
         let detail = json!({ "to": wish.to.to_string(), "format": format.name() });
         let work = async move {
             let permit = turn(&WORK).await;
             blocking(move || {
-                let _permit = permit;
+                let _permits = (one, permit);
                 let packing = gather(&site.enter()?, &wish.base, &wish.paths, format)?;
+                let packing = packing.within(site.most()?)?;
                 let file = Wish {
                     path: wish.to,
                     mode: None,
@@ -113,11 +121,12 @@ impl Files {
     ) -> Result<CopyView, FilesError> {
         self.site(by, Verb::FilesRead, id).await?;
         let site = self.site(by, Verb::FilesWrite, id).await?;
+        let one = one(&site)?;
         let detail = json!({ "from": from.to_string(), "to": to.to_string() });
         let work = async move {
             let permit = turn(&WORK).await;
             blocking(move || {
-                let _permit = permit;
+                let _permits = (one, permit);
                 let (file, _) = site.read(&from)?;
                 let mut head = vec![0; Format::HEAD];
                 let read = file
