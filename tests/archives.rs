@@ -20,7 +20,10 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, body::Bytes};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 async fn open() -> (House, u64) {
     let waits = game(WAITS, PLAIN);
@@ -290,6 +293,107 @@ async fn who_sends_a_folder_slowly_stops_nobody_else() {
     let (status, told) = answer(bytes(&house, "PUT", &path, tar("a", b"a")).await);
     assert_eq!(status, 200, "{told}");
     assert_eq!(names(files(&house, id)), ["all.zip", "more", "out", "save"]);
+}
+
+/// Somebody who asks for a folder and takes no more than the head of the answer.
+async fn asks(house: &House, id: u64, path: &str) -> (u16, TcpStream) {
+    let address = &house.endpoints["http.listen"];
+    let head = format!(
+        "GET {} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {}\r\n\r\n",
+        at(id, &format!("/folder?path={path}&format=tar")),
+        house.token,
+    );
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    stream.write_all(head.as_bytes()).await.expect("it reads");
+    let mut line = [0; 12];
+    let read = tokio::time::timeout(PATIENCE, stream.read_exact(&mut line));
+    read.await.expect("in time").expect("an answer");
+    let status = String::from_utf8_lossy(&line[9..]);
+    (status.parse().expect("a status"), stream)
+}
+
+/// A file that is one hole.
+fn hole(house: &House, id: u64, name: &str, size: u64) -> fs::File {
+    let path = files(house, id).join(name);
+    let file = fs::File::create(&path).expect("a file");
+    file.set_len(size).expect("a hole");
+    let owner = fs::metadata(files(house, id)).expect("it is there");
+    lchown(path, Some(owner.uid()), Some(owner.gid())).expect("ours");
+    file
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_folders_slowly_stops_nobody_elses() {
+    let (house, id) = open().await;
+    let other = house.create(json!({ "game": "waits" })).await;
+    put(&house, id, "save/a.sav", b"a game").await;
+    put(&house, other, "save/a.sav", b"a game").await;
+    // More than lines hold.
+    hole(&house, id, "save/large", 256 << 20);
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let (status, stream) = asks(&house, id, "save").await;
+        assert_eq!(status, 200);
+        slow.push(stream);
+    }
+    // Two at once are what one server has.
+    for _ in 0..12 {
+        let path = at(id, "/folder?path=save&format=tar");
+        assert_eq!(code(&house.call("GET", &path, None).await), (409, "busy"));
+    }
+    let path = at(other, "/folder?path=save&format=tar");
+    assert_eq!(bytes(&house, "GET", &path, Vec::new()).await.0, 200);
+    drop(slow);
+    let started = Instant::now();
+    while asks(&house, id, "save").await.0 != 200 {
+        assert!(started.elapsed() < PATIENCE, "never given up");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_server_packs_one_archive_at_a_time_and_no_endless_one() {
+    let (house, id) = open().await;
+    let other = house.create(json!({ "game": "waits" })).await;
+    put(&house, id, "small", b"a game").await;
+    put(&house, other, "small", b"a game").await;
+    let wish = |path: &str, to: &str| Some(json!({ "paths": [path], "to": to }));
+    // Larger than the disk, and hours to read.
+    hole(&house, id, "hole", 15 << 40);
+    let refused = house
+        .call("POST", &at(id, "/archive"), wish("hole", "all.tar.gz"))
+        .await;
+    assert_eq!(code(&refused), (422, "bad-archive"), "{}", refused.1);
+    let said = refused.1["detail"].to_string();
+    assert!(said.contains("could be unpacked"), "{said}");
+    let large = hole(&house, id, "large", 4 << 30);
+    let archive = at(id, "/archive");
+    let packing = async {
+        loop {
+            let wish = wish("large", "large.tar.gz");
+            let answer = house.call("POST", &archive, wish).await;
+            if code(&answer) != (409, "busy") {
+                return answer;
+            }
+        }
+    };
+    let others = async {
+        let started = Instant::now();
+        loop {
+            let answer = house.call("POST", &archive, wish("small", "a.zip")).await;
+            if code(&answer) == (409, "busy") {
+                break;
+            }
+            assert!(started.elapsed() < PATIENCE, "never busy");
+        }
+        // It does not keep others waiting.
+        let path = at(other, "/archive");
+        house.ok("POST", &path, wish("small", "a.zip")).await;
+        // What shrinks while it is read ends it.
+        large.set_len(0).expect("it is ours");
+    };
+    let (packed, ()) = tokio::join!(packing, others);
+    assert_eq!(code(&packed), (412, "file-changed"), "{}", packed.1);
+    house.ok("POST", &archive, wish("small", "b.zip")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

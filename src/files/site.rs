@@ -24,7 +24,7 @@ use std::{
 };
 
 use data_encoding::HEXLOWER;
-use nix::sys::stat::fstat;
+use nix::sys::{stat::fstat, statvfs::statvfs};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
@@ -42,8 +42,8 @@ use super::{
 
 /// Bytes that can be added to a file in one go.
 pub(crate) const APPEND: usize = 16 << 20;
-/// Folders of one server that are filled from streams at once.
-const FILLING: usize = 2;
+/// Folders of one server that are filled from streams at once, and that go out as streams.
+const STREAMS: usize = 2;
 
 /// What outlives one request: the sums, and whose turn it is to change something.
 #[derive(Debug)]
@@ -51,6 +51,10 @@ pub(crate) struct Lasting {
     pub(super) room: Arc<Room>,
     /// Who may fill a folder from a stream: such a one is as slow as whoever sends it.
     pub(super) filling: Arc<Semaphore>,
+    /// Who may take a folder as a stream, which goes likewise.
+    pub(super) emptying: Arc<Semaphore>,
+    /// Who may pack or unpack an archive in place.
+    pub(super) archiving: Arc<Semaphore>,
     /// What a run before this one broke off is undone.
     settled: OnceLock<()>,
     /// Held while something appears, moves or goes, not while bytes flow.
@@ -61,7 +65,9 @@ impl Default for Lasting {
     fn default() -> Self {
         Self {
             room: Arc::default(),
-            filling: Arc::new(Semaphore::new(FILLING)),
+            filling: Arc::new(Semaphore::new(STREAMS)),
+            emptying: Arc::new(Semaphore::new(STREAMS)),
+            archiving: Arc::new(Semaphore::new(1)),
             settled: OnceLock::new(),
             turn: Mutex::default(),
         }
@@ -243,6 +249,18 @@ impl Site {
                 }
                 done => return done,
             }
+        }
+    }
+
+    /// Bytes that can ever be here at once: what the server may have, else all that the disk is.
+    pub(super) fn most(&self) -> Result<u64, FilesError> {
+        if let Some(limit) = self.limit {
+            return Ok(limit);
+        }
+        let disk = statvfs(&self.home).map_err(|error| at(&FilePath::default(), error))?;
+        match disk.blocks().saturating_mul(disk.fragment_size()) {
+            0 => Ok(u64::MAX), // there are file systems that do not say
+            size => Ok(size),
         }
     }
 

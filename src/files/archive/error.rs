@@ -84,6 +84,16 @@ pub enum ArchiveError {
         /// The limit.
         most: u64,
     },
+    /// More is to be packed than could be unpacked again: there are files with large holes.
+    #[error(
+        "what is to be packed holds {bytes} bytes, holes in files among them, and at most {most} could be unpacked here again"
+    )]
+    Vast {
+        /// What the files hold.
+        bytes: u64,
+        /// What the server may have on the disk, or all of the disk.
+        most: u64,
+    },
     /// It grows out of all proportion: a bomb.
     #[error(
         "the archive's {packed} bytes become more than {unpacked}: that is out of proportion, and nothing was kept"

@@ -20,7 +20,7 @@ use super::{
     },
     ArchiveError, Format,
     entry::{ENTRIES, Entry, What, damaged, place},
-    read::{self, Source},
+    read::{self, Source, Tally},
 };
 
 /// Bytes that are written before room is asked for again.
@@ -62,6 +62,7 @@ fn unpack_by_way_of(
     };
     inside.folder(&parent)?;
     let aside = inside.beside(making.root());
+    let tally = Tally::default();
     let mut extraction = Extraction {
         inside: &inside,
         aside: &aside,
@@ -71,9 +72,10 @@ fn unpack_by_way_of(
         made: BTreeMap::new(),
         modes: Vec::new(),
         copied: Copied::default(),
+        tally: tally.clone(),
         growing,
     };
-    read::entries(source, format, &mut |entry| extraction.take(entry))?;
+    read::entries(source, format, &tally, &mut |entry| extraction.take(entry))?;
     extraction.settle()?;
     let Extraction {
         made,
@@ -102,6 +104,8 @@ struct Extraction<'a> {
     /// Of folders, set at the end: those that let nobody write are filled first.
     modes: Vec<(FilePath, u32)>,
     copied: Copied,
+    /// Of the archive: what is copied here counts as well.
+    tally: Tally,
     growing: Growing<'a>,
 }
 
@@ -263,7 +267,7 @@ impl Extraction<'_> {
         if self.made.get(&original) != Some(&Kind::File) {
             return Err(missing());
         }
-        let (mut source, about) = self.aside.file(&below(self.name, &original)?)?;
+        let (source, about) = self.aside.file(&below(self.name, &original)?)?;
         let mode = Some(about.mode);
         let entry = Entry {
             name: Vec::new(),
@@ -271,7 +275,7 @@ impl Extraction<'_> {
             mode,
             modified: Some(about.modified.0 / 1000),
             size: about.size,
-            body: &mut source,
+            body: &mut self.tally.gauge(source),
         };
         self.file(path, target, entry)
     }

@@ -4,16 +4,14 @@ use std::{
     io::{self, BufWriter, Read, Write},
     os::unix::{ffi::OsStrExt as _, fs::FileExt as _},
     sync::Arc,
-    time::Duration,
 };
 
 use bytes::{Buf as _, Bytes};
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::{Stream, stream};
 use serde_json::json;
 use tokio::{
-    sync::{Semaphore, SemaphorePermit, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc},
     task::spawn_blocking,
-    time::{Instant, timeout},
 };
 
 use super::{
@@ -30,6 +28,7 @@ use super::{
     },
     ArchiveError, Format,
     extract::unpack,
+    pace::{Piece, WAITING, doled, feed},
     pack::{Packing, gather, pack, written},
     read::Source,
 };
@@ -41,17 +40,17 @@ static WORK: Semaphore = Semaphore::const_new(3);
 static OUT: Semaphore = Semaphore::const_new(12);
 /// And for those on their way in. No other work waits for these, and they do not wait for each other.
 static IN: Semaphore = Semaphore::const_new(6);
-/// How long those who send a folder may leave us waiting, in all.
-pub(super) const PATIENCE: Duration = Duration::from_secs(120);
-/// So many bytes earn another second of it.
-pub(super) const PACE: usize = 4 << 10;
 /// Bytes of one piece on its way out.
 const PIECE: usize = 64 << 10;
-/// Pieces that wait for a slower side.
-const WAITING: usize = 4;
 
 async fn turn(of: &'static Semaphore) -> SemaphorePermit<'static> {
     of.acquire().await.expect("nobody closes it")
+}
+
+/// The server's own turn to pack or unpack in place, so that one server never takes all of [`WORK`].
+fn one(site: &Site) -> Result<OwnedSemaphorePermit, FilesError> {
+    let one = site.lasting.archiving.clone().try_acquire_owned();
+    one.map_err(|_| FilesError::Busy("an archive of this server".into()))
 }
 
 /// What is to be packed, and where to.
@@ -80,12 +79,14 @@ impl Files {
         let site = self.site(by, Verb::FilesWrite, id).await?;
         let format = wish.format.or_else(|| Format::of_name(wish.to.name()));
         let format = format.ok_or(ArchiveError::Unknown)?;
+        let one = one(&site)?;
         let detail = json!({ "to": wish.to.to_string(), "format": format.name() });
         let work = async move {
             let permit = turn(&WORK).await;
             blocking(move || {
-                let _permit = permit;
+                let _permits = (one, permit);
                 let packing = gather(&site.enter()?, &wish.base, &wish.paths, format)?;
+                let packing = packing.within(site.most()?)?;
                 let file = Wish {
                     path: wish.to,
                     mode: None,
@@ -120,11 +121,12 @@ impl Files {
     ) -> Result<CopyView, FilesError> {
         self.site(by, Verb::FilesRead, id).await?;
         let site = self.site(by, Verb::FilesWrite, id).await?;
+        let one = one(&site)?;
         let detail = json!({ "from": from.to_string(), "to": to.to_string() });
         let work = async move {
             let permit = turn(&WORK).await;
             blocking(move || {
-                let _permit = permit;
+                let _permits = (one, permit);
                 let (file, _) = site.read(&from)?;
                 let mut head = vec![0; Format::HEAD];
                 let read = file
@@ -140,14 +142,15 @@ impl Files {
         self.act(by, "files.unpack", id, detail, work).await
     }
 
-    /// A folder as an archive, packed as it is taken. What goes wrong on the way breaks the bytes off.
+    /// A folder as an archive, packed as it is taken. What goes wrong on the way breaks the bytes off, and so does taking
+    /// them too slowly.
     pub(crate) async fn folder(
         &self,
         by: &Principal,
         id: ServerId,
         path: FilePath,
         format: Format,
-    ) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + Sync + use<>, FilesError> {
+    ) -> Result<impl Stream<Item = Piece> + Send + Sync + use<>, FilesError> {
         let site = self.site(by, Verb::FilesRead, id).await?;
         if format == Format::TarBz2 {
             return Err(FilesError::Bad {
@@ -155,7 +158,8 @@ impl Files {
                 why: "is zip, tar, tar.gz or tar.zst: tar.bz2 is read only".into(),
             });
         }
-        let Ok(permit) = OUT.try_acquire() else {
+        let one = site.lasting.emptying.clone().try_acquire_owned();
+        let (Ok(one), Ok(permit)) = (one, OUT.try_acquire()) else {
             return Err(FilesError::Busy("folders on their way out".into()));
         };
         let at = site.clone();
@@ -167,11 +171,13 @@ impl Files {
             }
         });
         let packing = packing.await?;
-        let (pieces, taken) = mpsc::channel(WAITING);
+        let (pieces, packed) = mpsc::channel(1);
         spawn_blocking(move || {
-            let _permit = permit;
+            let _permits = (one, permit);
             outward(&site, &packing, format, pieces);
         });
+        let (doling, taken) = doled();
+        tokio::spawn(doling.run(packed));
         Ok(stream::unfold(taken, |mut taken| async move {
             let piece = taken.recv().await?;
             Some((piece, taken))
@@ -213,31 +219,11 @@ impl Files {
     }
 }
 
-/// Hands on what comes, to its end, or until whoever sends it was waited for too long: then it broke off.
-pub(super) async fn feed(body: &mut Body, pieces: mpsc::Sender<io::Result<Bytes>>) {
-    let mut left = PATIENCE;
-    loop {
-        let asked = Instant::now();
-        let piece = match timeout(left, body.next()).await {
-            Ok(Some(piece)) => piece,
-            Ok(None) => return,
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
-        };
-        let size = piece.as_ref().map_or(0, Bytes::len);
-        let earned = Duration::from_secs(1).mul_f64(size as f64 / PACE as f64);
-        left = (left.saturating_sub(asked.elapsed()) + earned).min(PATIENCE);
-        let broke = piece.is_err();
-        if pieces.send(piece).await.is_err() || broke {
-            return;
-        }
-    }
-}
-
 pub(super) fn outward(
     site: &Arc<Site>,
     packing: &Packing,
     format: Format,
-    pieces: mpsc::Sender<io::Result<Bytes>>,
+    pieces: mpsc::Sender<Piece>,
 ) {
     let mut out = BufWriter::with_capacity(PIECE, Pieces(pieces.clone()));
     if let Err(error) = pack(&site.root, packing, format, &mut out) {
@@ -314,7 +300,7 @@ impl Write for Out {
 }
 
 /// Bytes on their way out, to whoever takes them.
-struct Pieces(mpsc::Sender<io::Result<Bytes>>);
+struct Pieces(mpsc::Sender<Piece>);
 
 impl Write for Pieces {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -330,7 +316,7 @@ impl Write for Pieces {
 
 /// Bytes as they come in.
 pub(super) struct Intake {
-    taken: mpsc::Receiver<io::Result<Bytes>>,
+    taken: mpsc::Receiver<Piece>,
     piece: Bytes,
     count: u64,
     /// They ended before their end.
@@ -338,7 +324,7 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(taken: mpsc::Receiver<io::Result<Bytes>>) -> Self {
+    pub(super) fn new(taken: mpsc::Receiver<Piece>) -> Self {
         Self {
             taken,
             piece: Bytes::new(),

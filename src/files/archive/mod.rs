@@ -16,7 +16,9 @@
 //! | 100,000 entries, 64 folders deep | what a server's disk and a walk through it can bear |
 //! | 256 MiB and 200 times the archive's own size | a bomb is out of proportion |
 //! | the server's limit on the disk | as for every other write; the bin gives way |
-//! | 6 folders on their way in, 2 of one server's, 120 s of waiting for bytes | who sends slowly holds a thread |
+//! | 6 folders on their way in and 12 out, 2 of one server's each, 120 s of waiting | who is slow holds a thread |
+//! | 3 archives at once in place, 1 of one server | each takes a thread and a processor |
+//! | what is packed in place could be unpacked there again | a file with a hole of a terabyte is read for hours |
 //! | 128 MiB of window for zstd, 64 KiB of tar header | memory |
 
 mod entry;
@@ -25,6 +27,7 @@ mod extract;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod handle;
+mod pace;
 mod pack;
 mod read;
 mod tarball;

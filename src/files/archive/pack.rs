@@ -1,6 +1,7 @@
 //! Packs: what was chosen is looked through first, and then written, file after file, with bounded memory.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsStr,
     io::{self, Read as _, Write},
     os::unix::ffi::OsStrExt as _,
@@ -39,9 +40,44 @@ const LARGE: u64 = 0xffff_0000;
 pub(crate) struct Packing {
     items: Vec<(FilePath, Vec<u8>, About)>,
     skipped: u64,
+    /// Bytes of content.
+    most: u64,
 }
 
-/// Looks through `chosen`, which lie in `base`, and whose names in the archive are those below it.
+impl Packing {
+    /// Refuses more bytes of content than `most`, now and while it is packed: files grow. A hole is as long as it reads.
+    pub(crate) fn within(mut self, most: u64) -> Result<Self, FilesError> {
+        self.most = most;
+        let files = self.items.iter().filter(|item| item.2.kind == Kind::File);
+        let bytes = files.fold(0_u64, |bytes, item| bytes.saturating_add(item.2.size));
+        self.fits(bytes)?;
+        Ok(self)
+    }
+
+    /// So many bytes, the next file's among them.
+    fn fits(&self, bytes: u64) -> Result<(), FilesError> {
+        let most = self.most;
+        match bytes > most {
+            true => Err(ArchiveError::Vast { bytes, most }.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Whether one of `all` is a folder above `path`.
+fn is_below(path: &FilePath, all: &BTreeSet<&FilePath>) -> bool {
+    let mut above = path.split().map(|(parent, _)| parent);
+    while let Some(folder) = above {
+        if all.contains(&folder) {
+            return true;
+        }
+        above = folder.split().map(|(parent, _)| parent);
+    }
+    false
+}
+
+/// Looks through `chosen`, which lie in `base`, and whose names in the archive are those below it. What is chosen twice,
+/// or with a folder above it, comes once.
 pub(crate) fn gather(
     inside: &Inside<'_>,
     base: &FilePath,
@@ -51,6 +87,7 @@ pub(crate) fn gather(
     let mut packing = Packing {
         items: Vec::new(),
         skipped: 0,
+        most: u64::MAX,
     };
     let mut names = 0;
     let mut add = |path: &FilePath, about: &About, skipped: &mut u64| {
@@ -77,7 +114,8 @@ pub(crate) fn gather(
         Ok::<_, FilesError>(())
     };
     let mut skipped = 0;
-    for path in chosen {
+    let all: BTreeSet<_> = chosen.iter().collect();
+    for path in &all {
         if !path.is_within(base) {
             return Err(FilesError::Bad {
                 what: "paths",
@@ -85,6 +123,9 @@ pub(crate) fn gather(
             });
         }
         let about = inside.look(path)?;
+        if is_below(path, &all) {
+            continue;
+        }
         add(path, &about, &mut skipped)?;
         if about.kind == Kind::Folder {
             skipped += inside.walk(path, |path, about| {
@@ -208,6 +249,7 @@ fn tar<W: Write>(root: &Root, packing: &Packing, out: Sink<W>) -> Result<Copied,
             },
             _ => match open(root, path)? {
                 Some((content, about)) => {
+                    packing.fits(copied.bytes.saturating_add(about.size))?;
                     header.set_entry_type(EntryType::Regular);
                     header.set_size(about.size);
                     builder
@@ -257,6 +299,7 @@ fn zip<W: Write>(root: &Root, packing: &Packing, out: W) -> Result<Copied, Files
             }
             _ => match open(root, path)? {
                 Some((mut content, about)) => {
+                    packing.fits(copied.bytes.saturating_add(about.size))?;
                     let options = options.large_file(about.size >= LARGE);
                     writer.start_file(name, options).map_err(fail)?;
                     io::copy(&mut content, &mut writer).map_err(written)?;

@@ -25,15 +25,45 @@ pub(crate) enum Source<'a> {
     Stream(&'a mut dyn Read),
 }
 
-/// Calls `each` with every entry of the archive.
+/// How much of an archive came, and what it became so far. Its clones are the same sums.
+#[derive(Clone, Default)]
+pub(super) struct Tally(Rc<Sums>);
+
+#[derive(Default)]
+struct Sums {
+    packed: Cell<u64>,
+    unpacked: Cell<u64>,
+}
+
+impl Tally {
+    fn came(&self, bytes: u64) {
+        let packed = &self.0.packed;
+        packed.set(packed.get().saturating_add(bytes));
+    }
+
+    fn became(&self, bytes: u64) -> Result<(), ArchiveError> {
+        let unpacked = self.0.unpacked.get().saturating_add(bytes);
+        self.0.unpacked.set(unpacked);
+        proportion(self.0.packed.get(), unpacked)
+    }
+
+    /// `inner`, whose bytes count as what the archive became.
+    pub(super) fn gauge<R>(&self, inner: R) -> Gauge<R> {
+        let tally = self.clone();
+        Gauge { inner, tally }
+    }
+}
+
+/// Calls `each` with every entry of the archive, and counts in `tally`.
 pub(super) fn entries(
     source: Source<'_>,
     format: Format,
+    tally: &Tally,
     each: &mut dyn FnMut(Entry<'_>) -> Result<(), FilesError>,
 ) -> Result<(), FilesError> {
     let mut file;
     let stream: &mut dyn Read = match source {
-        Source::File(file) if format == Format::Zip => return zip(file, each),
+        Source::File(file) if format == Format::Zip => return zip(file, tally, each),
         Source::Stream(_) if format == Format::Zip => return Err(ArchiveError::Unknown.into()),
         Source::File(opened) => {
             file = opened;
@@ -42,12 +72,11 @@ pub(super) fn entries(
         Source::Stream(stream) => stream,
     };
     let fail = |error| FilesError::from(damaged(format.name(), error));
-    let packed = Rc::new(Cell::new(0));
     let meter = BufReader::with_capacity(
         64 << 10,
         Meter {
             inner: stream,
-            count: packed.clone(),
+            tally: tally.clone(),
         },
     );
     let plain: Box<dyn Read + '_> = match format {
@@ -60,66 +89,52 @@ pub(super) fn entries(
             Box::new(decoder)
         }
     };
-    let gauge = Gauge {
-        inner: plain,
-        packed,
-        unpacked: 0,
-    };
-    tarball::read(gauge, each)
+    tarball::read(tally.gauge(plain), each)
 }
 
 fn zip(
     file: File,
+    tally: &Tally,
     each: &mut dyn FnMut(Entry<'_>) -> Result<(), FilesError>,
 ) -> Result<(), FilesError> {
     let fail = |error| FilesError::from(damaged("zip", error));
-    let packed = file.metadata().map_err(fail)?.len();
-    let mut unpacked = 0;
+    tally.came(file.metadata().map_err(fail)?.len());
     zipped::read(BufReader::new(file), &mut |entry: Entry<'_>| {
-        let mut gauge = Gauge {
-            inner: entry.body,
-            packed: Rc::new(Cell::new(packed)),
-            unpacked,
-        };
         each(Entry {
             name: entry.name,
             what: entry.what,
             mode: entry.mode,
             modified: entry.modified,
             size: entry.size,
-            body: &mut gauge,
-        })?;
-        unpacked = gauge.unpacked;
-        Ok(())
+            body: &mut tally.gauge(entry.body),
+        })
     })
 }
 
 /// Counts what comes.
 struct Meter<R> {
     inner: R,
-    count: Rc<Cell<u64>>,
+    tally: Tally,
 }
 
 impl<R: Read> Read for Meter<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
-        self.count.set(self.count.get() + read as u64);
+        self.tally.came(read as u64);
         Ok(read)
     }
 }
 
 /// Stops when what was unpacked is out of proportion.
-struct Gauge<R> {
+pub(super) struct Gauge<R> {
     inner: R,
-    packed: Rc<Cell<u64>>,
-    unpacked: u64,
+    tally: Tally,
 }
 
 impl<R: Read> Read for Gauge<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
-        self.unpacked += read as u64;
-        proportion(self.packed.get(), self.unpacked).map_err(carried)?;
+        self.tally.became(read as u64).map_err(carried)?;
         Ok(read)
     }
 }

@@ -2,12 +2,19 @@
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
+    io::{Read as _, Seek as _, Write as _},
     os::unix::fs::MetadataExt as _,
     path::Path,
 };
 
 use super::*;
+
+/// A file of these bytes, from its beginning.
+fn reread(bytes: &[u8]) -> File {
+    let mut file = file(bytes);
+    file.rewind().unwrap();
+    file
+}
 
 #[test]
 fn whatever_leads_out_of_the_folder_is_refused() {
@@ -216,6 +223,37 @@ fn bombs_are_refused_before_they_go_off() {
         "{error}"
     );
     assert_eq!(site.names(), ["there"]);
+}
+
+#[test]
+fn second_names_of_a_large_file_are_a_bomb_as_well() {
+    let site = Site::new();
+    let size = 100 << 20;
+    let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+    encoder
+        .write_all(&header(b"zeros", EntryType::Regular, b"", size, 0o644))
+        .unwrap();
+    std::io::copy(&mut std::io::repeat(0).take(size), &mut encoder).unwrap();
+    for name in [b"1", b"2", b"3"] {
+        encoder
+            .write_all(&header(name, EntryType::Link, b"zeros", 0, 0o644))
+            .unwrap();
+    }
+    encoder.write_all(&[0; 1024]).unwrap();
+    let bomb = encoder.finish().unwrap();
+    let mut stream = &bomb[..];
+    for source in [Source::Stream(&mut stream), Source::File(reread(&bomb))] {
+        let error = unpack(
+            &site.0.site,
+            source,
+            Format::TarZst,
+            &path("new"),
+            Replace::No,
+        );
+        let error = error.map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("out of proportion"), "{error}");
+        assert_eq!(site.names(), [""; 0]);
+    }
 }
 
 #[test]

@@ -34,6 +34,41 @@ fn what_does_not_fit_leaves_nothing() {
     }
 }
 
+#[test]
+fn what_could_not_be_unpacked_again_is_not_packed() {
+    let site = Site::within(4 << 20);
+    site.put("small", &[7; 1 << 20]);
+    let hole = File::create(site.at("hole")).unwrap();
+    hole.set_len(1 << 40).unwrap();
+    let root = &site.0.site.root;
+    let most = site.0.site.most().unwrap();
+    let gathered = || gather(&root.enter().unwrap(), &path(""), &[path("")], Format::Zip).unwrap();
+    let refused = gathered().within(most).err().unwrap();
+    let vast = |error: &FilesError| {
+        matches!(
+            error,
+            FilesError::Archive(ArchiveError::Vast {
+                most: 0x40_0000,
+                ..
+            })
+        )
+    };
+    assert!(vast(&refused), "{refused}");
+    // A file that grows when it was looked at already.
+    for format in PACKED {
+        hole.set_len(1 << 20).unwrap();
+        let packing = gathered().within(most).unwrap();
+        let packed = pack(root, &packing, format, std::io::sink()).unwrap();
+        assert_eq!(packed.bytes, 2 << 20);
+        hole.set_len(1 << 40).unwrap();
+        let refused = pack(root, &packing, format, std::io::sink()).unwrap_err();
+        assert!(vast(&refused), "{refused}");
+    }
+    // Without a limit it is the disk that has one.
+    let most = Site::new().0.site.most().unwrap();
+    assert!(most > 1 << 20);
+}
+
 /// A server of another user's where there can be one, with a bin that takes half of what it may have.
 fn with_a_full_bin() -> Site {
     let site = Site(House::of(root("another user").then(user), Some(4 << 20)));

@@ -1,6 +1,7 @@
 //! What was packed comes back.
 
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::{
         ffi::OsStrExt as _,
@@ -73,6 +74,30 @@ fn chosen_paths_keep_their_names_below_the_base() {
     assert_eq!(out, ["out/b", "out/b/c", "out/d"]);
     let error = site.pack("a", &["e"], Format::Tar).unwrap_err().to_string();
     assert!(error.contains("must be in `a`"), "{error}");
+}
+
+#[test]
+fn what_is_chosen_twice_comes_once() {
+    for format in PACKED {
+        let site = Site::new();
+        site.put("pub/a/b", b"b");
+        site.put("pub-b", b"c");
+        let all = ["pub", "pub/a", "pub/a/b", "pub-b"];
+        for (chosen, count) in [(&["", ""][..], 4), (&["pub/a/b", "pub/a", "pub", "pub"], 3)] {
+            let (bytes, packed) = site.pack("", chosen, format).unwrap();
+            assert_eq!(packed.files + packed.folders, count as u64, "{format:?}");
+            site.unpack(&bytes, format, "out", Replace::No).unwrap();
+            let names = site.names();
+            let out = names.iter().filter_map(|name| name.strip_prefix("out/"));
+            let mut expected: Vec<_> = all.into();
+            expected.truncate(count);
+            assert_eq!(out.collect::<BTreeSet<_>>(), expected.into_iter().collect());
+            fs::remove_dir_all(site.at("out")).unwrap();
+        }
+        // What is not there is missed all the same.
+        let error = site.pack("", &["pub", "pub/none"], format).unwrap_err();
+        assert!(matches!(error, FilesError::NoSuchFile(_)), "{error}");
+    }
 }
 
 #[test]
