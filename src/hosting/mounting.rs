@@ -48,6 +48,24 @@ fn mounting(life: Life, mounted: bool, started: bool) -> Mounting {
     }
 }
 
+/// How a mount or unmount ended.
+enum Fate {
+    Done,
+    /// Somebody stopped the server meanwhile.
+    Stopped,
+    Failed(String),
+}
+
+impl Fate {
+    fn of(done: Result<(), WorkerError>) -> Self {
+        match done {
+            Ok(()) => Self::Done,
+            Err(WorkerError::Canceled) => Self::Stopped,
+            Err(error) => Self::Failed(error.to_string()),
+        }
+    }
+}
+
 impl Entry {
     /// Puts a line of the box on its console, while a keeper is there to write it.
     pub(super) fn say(&self, line: String) {
@@ -186,12 +204,13 @@ impl Service {
     }
 
     pub(super) fn mounted(&mut self, id: ServerId, done: Result<(), WorkerError>) {
-        let failed = done.err().map(|error| error.to_string());
+        let fate = Fate::of(done);
         if let Some(entry) = self.servers.get_mut(&id) {
             entry.installing = false;
-            match &failed {
-                None => entry.mounted = Some(UnixMillis::now()),
-                Some(why) => {
+            match &fate {
+                Fate::Done => entry.mounted = Some(UnixMillis::now()),
+                Fate::Stopped => (entry.mounted, entry.prepared) = (None, None),
+                Fate::Failed(why) => {
                     tracing::error!(server = id.0, why, "cannot be prepared");
                     entry.mounted = None;
                     entry.prepared = None;
@@ -205,7 +224,7 @@ impl Service {
             }
         }
         self.step(id, Happened::Mounted);
-        self.answer(id, failed);
+        self.answer(id, &fate);
     }
 
     pub(super) fn unmount(&mut self, id: ServerId, because: String, reply: Reply) {
@@ -231,29 +250,34 @@ impl Service {
     }
 
     pub(super) fn unmounted(&mut self, id: ServerId, done: Result<(), WorkerError>) {
-        let failed = done.err().map(|error| error.to_string());
+        let fate = Fate::of(done);
         if let Some(entry) = self.servers.get_mut(&id) {
-            match &failed {
-                None => (entry.mounted, entry.prepared) = (None, None),
-                Some(why) => {
+            match &fate {
+                Fate::Done => (entry.mounted, entry.prepared) = (None, None),
+                Fate::Stopped => {}
+                Fate::Failed(why) => {
                     tracing::error!(server = id.0, why, "what it had cannot be given back")
                 }
             }
         }
         self.step(id, Happened::Unmounted);
-        self.answer(id, failed);
+        self.answer(id, &fate);
     }
 
     /// Tells all who waited how it went.
-    fn answer(&mut self, id: ServerId, failed: Option<String>) {
+    fn answer(&mut self, id: ServerId, fate: &Fate) {
         let Some(entry) = self.servers.get_mut(&id) else {
             return;
         };
         let waiting = std::mem::take(&mut entry.mounting);
         for reply in waiting {
-            let answer = match &failed {
-                None => self.entry(id).map(|entry| self.view(entry)),
-                Some(why) => Err(HostingError::Unprepared {
+            let answer = match fate {
+                Fate::Done => self.entry(id).map(|entry| self.view(entry)),
+                Fate::Stopped => Err(HostingError::Busy {
+                    id: id.0,
+                    state: "being stopped".into(),
+                }),
+                Fate::Failed(why) => Err(HostingError::Unprepared {
                     id: id.0,
                     why: why.clone(),
                 }),
@@ -430,6 +454,15 @@ impl Service {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_waits_for_what_somebody_stops_is_told_to_try_again() {
+        let stopped = Fate::of(Err(WorkerError::Canceled));
+        assert!(matches!(stopped, Fate::Stopped));
+        let missing = Fate::of(Err(WorkerError::Missing("no disk".into())));
+        assert!(matches!(missing, Fate::Failed(why) if why == "no disk"));
+        assert!(matches!(Fate::of(Ok(())), Fate::Done));
+    }
 
     #[test]
     fn what_is_being_given_back_is_not_said_to_be_mounted() {
