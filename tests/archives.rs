@@ -8,7 +8,7 @@ use std::{
     io::Write as _,
     os::unix::fs::{MetadataExt as _, lchown},
     path::PathBuf,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use common::{
@@ -228,7 +228,7 @@ async fn until(what: &str, so: impl Fn() -> bool) {
     let started = Instant::now();
     while !so() {
         assert!(started.elapsed() < PATIENCE, "never {what}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        tokio::task::yield_now().await;
     }
 }
 

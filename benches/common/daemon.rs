@@ -1,7 +1,5 @@
 //! A real daemon in a folder of the bench's, as this run has built it.
 
-#![allow(dead_code, reason = "each bench uses its own part of this")]
-
 use std::{
     fs, io,
     net::SocketAddr,

@@ -3,6 +3,7 @@
 //! Both have their files on the same disk, in memory where there is one: Longhouse syncs what it takes, nginx does not,
 //! and this is about the programs, not about the disk.
 
+#[expect(dead_code, reason = "other benches measure its process, too")]
 #[path = "../common/daemon.rs"]
 mod daemon;
 mod http;

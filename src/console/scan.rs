@@ -33,7 +33,7 @@ impl Scan {
         }
     }
 
-    /// The header of the next block that is wholly there; `None` at the end, which may be only for now. Moves over
+    /// The header of the next block that is wholly there; `None` at the end, after which more may come. Moves over
     /// damage, up to that block, but never to a number that the damaged bytes could not have held entries for.
     pub(super) fn peek(&mut self, file: &File) -> io::Result<Option<Header>> {
         let (from, seq) = (self.offset, self.seq);
